@@ -1,0 +1,1 @@
+//! Constitutions: who an assistant should be, as a typed, linted, composable file

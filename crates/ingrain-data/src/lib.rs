@@ -1,0 +1,1 @@
+//! Synthetic data for character training: preference pairs, reflections, self-interactions

@@ -1,0 +1,1 @@
+//! Preference losses and the distillation trainer

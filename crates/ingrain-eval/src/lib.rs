@@ -1,0 +1,1 @@
+//! Evaluation suites: held-out preference and perplexity

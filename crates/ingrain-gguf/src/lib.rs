@@ -1,0 +1,1 @@
+//! GGUF files: metadata, tensors and bit-exact dequantisation, hardened against broken files

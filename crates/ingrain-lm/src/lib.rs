@@ -1,0 +1,1 @@
+//! Decoder language models on Burn: weights, LoRA, scoring and batched generation

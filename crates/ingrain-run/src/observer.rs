@@ -1,0 +1,78 @@
+//! How long-running work reports what it is doing.
+//!
+//! Libraries never print. They send [`Event`]s to an [`Observer`]; a binary decides whether that
+//! becomes a progress bar, a line of `train.jsonl` or nothing.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// Something that happened during a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// A stage begins; `total` counts its units of work where that is known.
+    StageStarted {
+        /// Stage name, as in the manifest.
+        stage: String,
+        /// Units of work to do.
+        total: Option<u64>,
+        /// What one unit is: `replies`, `pairs`, `steps`, `bytes`.
+        unit: String,
+    },
+    /// A stage got further.
+    Progress {
+        /// Stage name.
+        stage: String,
+        /// Units done so far, those of earlier runs included.
+        done: u64,
+        /// Tokens processed so far in this process.
+        tokens: u64,
+    },
+    /// One optimiser step of a trainer.
+    Step {
+        /// Stage name.
+        stage: String,
+        /// Number of the step, counted from 1.
+        step: u64,
+        /// Steps in all.
+        total: u64,
+        /// Loss, accuracy, margin, learning rate, ... by name.
+        metrics: BTreeMap<String, f64>,
+    },
+    /// A stage ended.
+    StageFinished {
+        /// Stage name.
+        stage: String,
+        /// Units done.
+        done: u64,
+        /// Tokens processed in this process.
+        tokens: u64,
+        /// Wall-clock seconds of this process.
+        seconds: f64,
+        /// Whether everything was there already from an earlier run.
+        reused: bool,
+    },
+    /// Something a person should know; not an error.
+    Note {
+        /// Stage name.
+        stage: String,
+        /// One line of text.
+        message: String,
+    },
+}
+
+/// Receives [`Event`]s. Called from the thread that does the work: return quickly.
+pub trait Observer: Send + Sync {
+    /// Takes one event.
+    fn on_event(&self, event: &Event);
+}
+
+/// An observer that ignores everything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn on_event(&self, _event: &Event) {}
+}

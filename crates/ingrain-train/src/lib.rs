@@ -1,0 +1,1 @@
+//! What every trainer shares: batching, schedules, AdamW, clipping, checkpoints, the loop

@@ -1,0 +1,1 @@
+//! Character training of LLM assistants: the facade, the recipe and the pipeline
