@@ -1,0 +1,216 @@
+//! From logits to the next token.
+
+use ingrain_chat::Sampling;
+use rand_pcg::Pcg64;
+use rand_pcg::rand_core::{Rng, SeedableRng};
+
+/// The state of one request's sampling: its own random stream and the tokens it has seen.
+#[derive(Debug)]
+pub(super) struct Sampler<'a> {
+    sampling: &'a Sampling,
+    random: Pcg64,
+    seen: Vec<bool>,
+}
+
+impl<'a> Sampler<'a> {
+    /// `prompt` counts as seen for the repetition penalty.
+    pub(super) fn new(sampling: &'a Sampling, prompt: &[u32], vocab: usize) -> Self {
+        let mut seen = Vec::new();
+        if sampling.repetition_penalty != 1.0 {
+            seen = vec![false; vocab];
+            for &token in prompt {
+                seen[token as usize] = true;
+            }
+        }
+        Self { sampling, random: Pcg64::seed_from_u64(sampling.seed), seen }
+    }
+
+    /// The next token and its log-probability under the model, before penalty and temperature.
+    pub(super) fn next(&mut self, logits: &mut [f32]) -> (u32, f32) {
+        let log_total = log_sum_exp(logits);
+        let raw = |logits: &[f32], token: usize| logits[token] - log_total;
+        if self.seen.is_empty() && self.sampling.temperature <= 0.0 {
+            let token = argmax(logits);
+            return (token as u32, raw(logits, token));
+        }
+        let original = if self.seen.is_empty() { None } else { Some(self.penalise(logits)) };
+        let token = if self.sampling.temperature <= 0.0 {
+            argmax(logits)
+        } else {
+            self.draw(logits)
+        };
+        let logit = original
+            .and_then(|kept| kept.into_iter().find(|&(t, _)| t == token).map(|(_, l)| l))
+            .unwrap_or(logits[token]);
+        if let Some(seen) = self.seen.get_mut(token) {
+            *seen = true;
+        }
+        (token as u32, logit - log_total)
+    }
+
+    /// Applies the repetition penalty in place; returns what the touched logits were.
+    fn penalise(&self, logits: &mut [f32]) -> Vec<(usize, f32)> {
+        let penalty = self.sampling.repetition_penalty;
+        let mut original = Vec::new();
+        for (token, logit) in logits.iter_mut().enumerate().filter(|(t, _)| self.seen[*t]) {
+            original.push((token, *logit));
+            *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
+        }
+        original
+    }
+
+    /// Temperature, then top-k, top-p and min-p, then one draw.
+    fn draw(&mut self, logits: &[f32]) -> usize {
+        let mut candidates = self.candidates(logits);
+        candidates.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        if self.sampling.top_k > 0 {
+            candidates.truncate(self.sampling.top_k);
+        }
+        let total: f64 = candidates.iter().map(|c| c.1).sum();
+        let mut kept = 0.0;
+        let mut count = 0;
+        for (_, weight) in &candidates {
+            if count > 0
+                && (kept >= f64::from(self.sampling.top_p) * total
+                    || *weight < f64::from(self.sampling.min_p) * candidates[0].1)
+            {
+                break;
+            }
+            kept += weight;
+            count += 1;
+        }
+        let unit = (self.random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+        let mut left = unit * kept;
+        for (token, weight) in &candidates[..count] {
+            left -= weight;
+            if left < 0.0 {
+                return *token;
+            }
+        }
+        candidates[count - 1].0
+    }
+
+    /// Tokens that can survive the filters, with weights relative to the best one.
+    ///
+    /// With `n` tokens and nucleus mass `p`, tokens below `(1 - p) / n` of the total together weigh less
+    /// than `1 - p`: none of them is in the nucleus, so they need not be sorted.
+    fn candidates(&self, logits: &[f32]) -> Vec<(usize, f64)> {
+        let temperature = self.sampling.temperature;
+        let max = logits[argmax(logits)];
+        let weight = |logit: f32| f64::from(((logit - max) / temperature).exp());
+        let total: f64 = logits.iter().map(|&l| weight(l)).sum();
+        let rest = 1.0 - f64::from(self.sampling.top_p).min(1.0);
+        let floor = (rest / logits.len() as f64 * total).max(f64::from(self.sampling.min_p));
+        let mut kept: Vec<(usize, f64)> = logits
+            .iter()
+            .enumerate()
+            .map(|(token, &logit)| (token, weight(logit)))
+            .filter(|&(_, w)| w >= floor && w > 0.0)
+            .collect();
+        let k = self.sampling.top_k;
+        if k > 0 && kept.len() > k {
+            kept.select_nth_unstable_by(k - 1, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            kept.truncate(k);
+        }
+        kept
+    }
+}
+
+fn argmax(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (index, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = index;
+        }
+    }
+    best
+}
+
+fn log_sum_exp(logits: &[f32]) -> f32 {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let total: f32 = logits
+        .chunks(64)
+        .map(|chunk| chunk.iter().map(|l| (l - max).exp()).sum::<f32>())
+        .sum();
+    max + total.ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use ingrain_chat::Sampling;
+
+    use super::Sampler;
+
+    fn counts(sampling: &Sampling, logits: &[f32], draws: usize) -> Vec<usize> {
+        let mut sampler = Sampler::new(sampling, &[], logits.len());
+        let mut counts = vec![0; logits.len()];
+        for _ in 0..draws {
+            counts[sampler.next(&mut logits.to_vec()).0 as usize] += 1;
+        }
+        counts
+    }
+
+    fn plain() -> Sampling {
+        Sampling { temperature: 1.0, top_p: 1.0, repetition_penalty: 1.0, ..Sampling::default() }
+    }
+
+    #[test]
+    fn draws_follow_the_softmax() {
+        let logits = [0.0, 1.0f32.ln(), 2.0f32.ln()];
+        let counts = counts(&plain(), &logits, 40_000);
+        for (count, p) in counts.iter().zip([0.25, 0.25, 0.5]) {
+            assert!((*count as f64 / 40_000.0 - p).abs() < 0.01, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn nucleus_keeps_the_smallest_set_that_reaches_the_mass() {
+        // Probabilities .5, .3, .15, .05: .79 needs the first two.
+        let logits = [0.5f32.ln(), 0.3f32.ln(), 0.15f32.ln(), 0.05f32.ln()];
+        let counts = counts(&Sampling { top_p: 0.79, ..plain() }, &logits, 2_000);
+        assert!(counts[0] > 0 && counts[1] > 0);
+        assert_eq!(&counts[2..], [0, 0]);
+    }
+
+    #[test]
+    fn top_k_and_min_p_cut_the_tail() {
+        let logits = [0.5f32.ln(), 0.3f32.ln(), 0.15f32.ln(), 0.05f32.ln()];
+        assert_eq!(counts(&Sampling { top_k: 1, ..plain() }, &logits, 500)[0], 500);
+        let counts = counts(&Sampling { min_p: 0.25, ..plain() }, &logits, 2_000);
+        assert!(counts[2] > 0, ".15 is 30 % of .5");
+        assert_eq!(counts[3], 0, ".05 is 10 % of .5");
+    }
+
+    #[test]
+    fn penalty_divides_positive_and_multiplies_negative_logits_of_seen_tokens() {
+        let sampling = Sampling { repetition_penalty: 2.0, ..Sampling::greedy(1) };
+        let mut sampler = Sampler::new(&sampling, &[0], 3);
+        let mut logits = [3.0, 2.0, -1.0];
+        assert_eq!(sampler.next(&mut logits).0, 1, "3.0 became 1.5");
+        assert_eq!(logits, [1.5, 2.0, -1.0]);
+        let mut sampler = Sampler::new(&sampling, &[2], 3);
+        let mut logits = [-3.0, -2.5, -1.0];
+        assert_eq!(sampler.next(&mut logits).0, 2, "-1.0 became -2.0, still the best");
+    }
+
+    #[test]
+    fn reported_logprob_is_the_models_own() {
+        let sampling = Sampling { repetition_penalty: 2.0, ..Sampling::greedy(1) };
+        let mut sampler = Sampler::new(&sampling, &[0, 1], 2);
+        let (token, logprob) = sampler.next(&mut [2.0f32, 1.0]);
+        assert_eq!(token, 0);
+        assert!((logprob - (2.0 - (2.0f32.exp() + 1.0f32.exp()).ln())).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_tokens() {
+        let logits: Vec<f32> = (0..50).map(|i| (i as f32 * 0.37).sin()).collect();
+        let draw = |seed| {
+            let sampling = Sampling { seed, ..plain() };
+            let mut sampler = Sampler::new(&sampling, &[], 50);
+            (0..20).map(|_| sampler.next(&mut logits.clone()).0).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+    }
+}

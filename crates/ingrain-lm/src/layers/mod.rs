@@ -1,0 +1,16 @@
+//! The pieces of a decoder block, each as a plain function or struct over untracked weights.
+//!
+//! Activations travel as `[tokens, hidden]` with `tokens = batch * seq`; only attention looks at the
+//! batch. None of these know where weights come from or how an adapter was made.
+
+mod attention;
+mod block;
+mod linear;
+mod norm;
+mod rotary;
+
+pub(crate) use attention::{AttentionMask, KvCache, LayerCache};
+pub(crate) use block::{DecoderLayer, Span};
+pub(crate) use linear::Linear;
+pub(crate) use norm::rms_norm;
+pub(crate) use rotary::Rotary;

@@ -1,0 +1,14 @@
+//! Low-rank adapters: the side path, its configuration, its files.
+//!
+//! An [`Adapter`] is a value beside the model, not a change to it: a forward pass takes it or leaves
+//! it. The reference of DPO is the same model with no adapter, at no cost in memory.
+
+mod adapter;
+mod config;
+mod files;
+mod merge;
+
+pub use adapter::Adapter;
+pub(crate) use adapter::{LayerAdapter, LoraPair};
+pub use config::{LoraConfig, Projection};
+pub use merge::merge_exact;

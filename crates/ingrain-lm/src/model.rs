@@ -1,0 +1,195 @@
+//! The decoder: embedding, blocks, final norm, head.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::batch::TokenBatch;
+use crate::layers::{AttentionMask, DecoderLayer, KvCache, Rotary, Span, rms_norm};
+use crate::logprob::selective_logprob;
+use crate::{Adapter, DecoderConfig, LmError};
+
+/// A decoder-only language model with frozen weights.
+///
+/// Cheap to clone: tensors are reference-counted. The weights are plain tensors that no gradient
+/// reaches; what trains is an [`Adapter`], passed to the forward pass.
+#[derive(Clone, Debug)]
+pub struct CausalLm {
+    pub(crate) config: Arc<DecoderConfig>,
+    pub(crate) device: Device,
+    /// `[vocab, hidden]`
+    pub(crate) embed: Tensor<2>,
+    pub(crate) layers: Vec<DecoderLayer>,
+    pub(crate) norm: Tensor<1>,
+    /// `[vocab, hidden]`; the embedding itself where the two are tied.
+    pub(crate) head: Tensor<2>,
+}
+
+impl CausalLm {
+    /// Shapes and constants.
+    #[must_use]
+    pub fn config(&self) -> &DecoderConfig {
+        &self.config
+    }
+
+    /// The device that holds the weights.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The output weights, `[vocab, hidden]`.
+    #[must_use]
+    pub fn head(&self) -> Tensor<2> {
+        self.head.clone()
+    }
+
+    /// Hidden states after the final norm.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, seq]`, padded on the right; pads never reach real tokens
+    /// - output: `[batch, seq, hidden]`, tracked if the adapter is
+    #[must_use]
+    pub fn hidden(&self, tokens: Tensor<2, Int>, adapter: Option<&Adapter>) -> Tensor<3> {
+        let [batch, seq] = tokens.dims();
+        let rotary = Rotary::shared(&self.config, seq, &self.device);
+        let span = Span { batch, seq, rotary, mask: AttentionMask::Causal };
+        let mut x = self.embed.clone().select(0, tokens.reshape([batch * seq]));
+        for (index, layer) in self.layers.iter().enumerate() {
+            let side = adapter.map(|a| &a.layers[index]);
+            x = layer.forward(&self.config, x, &span, side, None);
+        }
+        rms_norm(x, &self.norm, self.config.rms_norm_eps).reshape([
+            batch,
+            seq,
+            self.config.hidden_size,
+        ])
+    }
+
+    /// Logits of every position: `[batch, seq]` to `[batch, seq, vocab]`.
+    ///
+    /// Allocates the whole of it; scoring and training use [`CausalLm::completion_logprobs`].
+    #[must_use]
+    pub fn logits(&self, tokens: Tensor<2, Int>, adapter: Option<&Adapter>) -> Tensor<3> {
+        let [batch, seq] = tokens.dims();
+        let hidden = self.hidden(tokens, adapter).reshape([batch * seq, self.config.hidden_size]);
+        hidden.matmul(self.head.clone().transpose()).reshape([batch, seq, self.config.vocab_size])
+    }
+
+    /// Log-probability of every completion token of a batch, in order, in nats.
+    ///
+    /// # Shapes
+    /// - output: `[sum(batch.counts)]`, tracked if the adapter is
+    ///
+    /// Only the hidden states before completion tokens reach the head.
+    #[must_use]
+    pub fn completion_logprobs(&self, batch: &TokenBatch, adapter: Option<&Adapter>) -> Tensor<1> {
+        let [rows, seq] = batch.tokens.dims();
+        let hidden = self.hidden(batch.tokens.clone(), adapter);
+        let hidden = hidden
+            .reshape([rows * seq, self.config.hidden_size])
+            .select(0, batch.positions.clone());
+        selective_logprob(hidden, self.head.clone(), batch.targets.clone(), None)
+    }
+
+    /// The model with `adapter` added into its weights: `W + scale * B A`.
+    #[must_use]
+    pub fn fold(mut self, adapter: &Adapter) -> Self {
+        for (layer, side) in self.layers.iter_mut().zip(&adapter.layers) {
+            for (linear, pair) in layer.projections.iter_mut().zip(&side.pairs) {
+                if let Some(pair) = pair {
+                    linear.weight = linear.weight.clone() + pair.delta();
+                }
+            }
+        }
+        self
+    }
+
+    /// Checks that a sequence fits the context.
+    ///
+    /// # Errors
+    /// [`LmError::TooLong`] naming `what`.
+    pub fn check_length(&self, what: &str, tokens: usize) -> Result<(), LmError> {
+        let limit = self.config.max_position;
+        if tokens <= limit {
+            return Ok(());
+        }
+        Err(LmError::TooLong { what: what.to_owned(), tokens, limit })
+    }
+
+    /// Reads right-padded prompts into `cache`; logits after each row's last real token, `[batch, vocab]`.
+    pub(crate) fn prefill(
+        &self,
+        prompts: &[&[u32]],
+        adapter: Option<&Adapter>,
+        cache: &mut KvCache,
+    ) -> Tensor<2> {
+        let seq = prompts.iter().map(|p| p.len()).max().unwrap_or(0);
+        let batch = prompts.len();
+        let mut ids = vec![0i32; batch * seq];
+        let mut last = Vec::with_capacity(batch);
+        for (row, prompt) in prompts.iter().enumerate() {
+            for (column, &id) in prompt.iter().enumerate() {
+                ids[row * seq + column] = id as i32;
+            }
+            last.push((row * seq + prompt.len() - 1) as i32);
+        }
+        let rotary = Rotary::shared(&self.config, seq, &self.device);
+        let span = Span { batch, seq, rotary, mask: AttentionMask::Causal };
+        let x = self.run_cached(ids, &span, adapter, cache);
+        let last = Tensor::from_data(TensorData::new(last, [batch]), &self.device);
+        self.read_out(x.select(0, last))
+    }
+
+    /// One decoding step: one new token a row, `positions` counting real tokens only.
+    ///
+    /// `hidden` names, row by row, the cache columns that hold padding.
+    pub(crate) fn decode(
+        &self,
+        tokens: &[u32],
+        positions: Vec<usize>,
+        hidden: &[std::ops::Range<usize>],
+        adapter: Option<&Adapter>,
+        cache: &mut KvCache,
+    ) -> Tensor<2> {
+        let batch = tokens.len();
+        let keys = cache.len() + 1;
+        let mask: Vec<bool> = hidden
+            .iter()
+            .flat_map(|gap| (0..keys).map(move |column| gap.contains(&column)))
+            .collect();
+        let mask = if mask.contains(&true) {
+            AttentionMask::Hidden(Tensor::from_data(
+                TensorData::new(mask, [batch, keys]),
+                &self.device,
+            ))
+        } else {
+            AttentionMask::Causal
+        };
+        let rotary = Rotary::at(&self.config, batch, positions, &self.device);
+        let span = Span { batch, seq: 1, rotary, mask };
+        let ids = tokens.iter().map(|&t| t as i32).collect();
+        let x = self.run_cached(ids, &span, adapter, cache);
+        self.read_out(x)
+    }
+
+    fn run_cached(
+        &self,
+        ids: Vec<i32>,
+        span: &Span,
+        adapter: Option<&Adapter>,
+        cache: &mut KvCache,
+    ) -> Tensor<2> {
+        let ids = TensorData::new(ids, [span.batch * span.seq]);
+        let mut x = self.embed.clone().select(0, Tensor::from_data(ids, &self.device));
+        for (index, layer) in self.layers.iter().enumerate() {
+            let side = adapter.map(|a| &a.layers[index]);
+            x = layer.forward(&self.config, x, span, side, Some(&mut cache.layers[index]));
+        }
+        x
+    }
+
+    fn read_out(&self, x: Tensor<2>) -> Tensor<2> {
+        rms_norm(x, &self.norm, self.config.rms_norm_eps).matmul(self.head.clone().transpose())
+    }
+}

@@ -1,0 +1,135 @@
+//! Where a model comes from: one string, resolved to files that are verified and named.
+
+mod builtin;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use ingrain_run::Observer;
+use serde::{Deserialize, Serialize};
+
+use crate::LmError;
+
+pub use builtin::cache_dir;
+
+/// A model, as a user writes it.
+///
+/// Accepted: a built-in alias, a directory in HF layout, a `.gguf` file.
+///
+/// # Examples
+/// ```
+/// use ingrain_lm::ModelSource;
+///
+/// let source: ModelSource = "smollm2-135m-instruct".parse()?;
+/// assert_eq!(source.to_string(), "smollm2-135m-instruct");
+/// assert!("no-such-model".parse::<ModelSource>().is_err());
+/// # Ok::<(), ingrain_lm::LmError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ModelSource {
+    /// `smollm2-135m-instruct`, fetched once and verified.
+    Builtin,
+    /// A directory in HF layout.
+    Directory(PathBuf),
+    /// A GGUF file.
+    Gguf(PathBuf),
+}
+
+/// Name of the built-in model.
+pub const BUILTIN_MODEL: &str = "smollm2-135m-instruct";
+
+impl FromStr for ModelSource {
+    type Err = LmError;
+
+    fn from_str(spec: &str) -> Result<Self, LmError> {
+        let path = Path::new(spec);
+        if spec == BUILTIN_MODEL {
+            return Ok(Self::Builtin);
+        }
+        if path.is_dir() {
+            return Ok(Self::Directory(path.to_owned()));
+        }
+        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) {
+            return Ok(Self::Gguf(path.to_owned()));
+        }
+        let looks_like_hub = spec.split('/').count() == 2 && !spec.starts_with(['.', '/']);
+        let reason = if looks_like_hub {
+            "is no directory here, and fetching from a model hub is not supported yet: download it \
+             with the hub's own client and pass the directory"
+                .to_owned()
+        } else {
+            format!(
+                "is neither a directory, a .gguf file, nor the built-in model {BUILTIN_MODEL:?}"
+            )
+        };
+        Err(LmError::Source { spec: spec.to_owned(), reason })
+    }
+}
+
+impl fmt::Display for ModelSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Builtin => f.write_str(BUILTIN_MODEL),
+            Self::Directory(path) | Self::Gguf(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl ModelSource {
+    /// Makes the files available and says exactly which weights they are.
+    ///
+    /// # Errors
+    /// [`LmError`] if a file is missing, cannot be fetched, or has the wrong checksum.
+    pub fn resolve(&self, observer: &dyn Observer) -> Result<ModelFiles, LmError> {
+        match self {
+            Self::Builtin => builtin::resolve(observer),
+            Self::Gguf(path) => Ok(ModelFiles {
+                identity: ModelIdentity {
+                    source: path.display().to_string(),
+                    sha256: builtin::sha256_of(path)?,
+                    dtype: "float32".into(),
+                },
+                format: ModelFormat::Gguf(path.clone()),
+            }),
+            Self::Directory(dir) => Ok(ModelFiles {
+                identity: ModelIdentity {
+                    source: dir.display().to_string(),
+                    sha256: builtin::sha256_of_weights(dir)?,
+                    dtype: "float32".into(),
+                },
+                format: ModelFormat::Directory(dir.clone()),
+            }),
+        }
+    }
+}
+
+/// Exactly which weights a run used: what a model card must say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelIdentity {
+    /// Where they came from, as the user named it.
+    pub source: String,
+    /// Digest of the GGUF file, or of all weight files of a directory in order of name.
+    pub sha256: String,
+    /// Type that the weights are held in.
+    pub dtype: String,
+}
+
+/// Files on this machine, verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelFiles {
+    /// Which weights they are.
+    pub identity: ModelIdentity,
+    /// Their form.
+    pub format: ModelFormat,
+}
+
+/// The form of a model on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelFormat {
+    /// One GGUF file.
+    Gguf(PathBuf),
+    /// An HF directory.
+    Directory(PathBuf),
+}
