@@ -1,11 +1,25 @@
 //! Messages, sampling and the seam to any chat model.
+//!
+//! [`ChatModel`] is batch first and synchronous: whoever implements it may batch, thread or run
+//! requests over a network inside. Replies arrive one by one, each tagged with its request's index,
+//! so that a caller can write each one down at once.
+//!
+//! [`Cached`] puts a journal on disk in front of any model; [`Recorded`] answers from a file;
+//! [`Scripted`] and [`ScriptedScorer`] are for tests. This crate knows no tokenizer and no tensor.
 
+mod cached;
 mod error;
 mod message;
 mod model;
+mod occurrence;
+mod recorded;
+mod scripted;
 
+pub use cached::{Cached, CachedReply};
 pub use error::ChatError;
 pub use message::{Message, Role};
 pub use model::{
     ChatModel, ChatReply, ChatRequest, FinishReason, Sampling, Score, ScoreRequest, Scorer,
 };
+pub use recorded::{Recorded, RecordedReply};
+pub use scripted::{Scripted, ScriptedScorer};

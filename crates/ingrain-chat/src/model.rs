@@ -1,5 +1,7 @@
 //! The two seams that everything else stands on: [`ChatModel`] and [`Scorer`].
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{ChatError, Message};
@@ -60,6 +62,14 @@ pub struct ChatRequest {
     pub sampling: Sampling,
 }
 
+impl ChatRequest {
+    /// A conversation and how to sample its next turn.
+    #[must_use]
+    pub fn new(messages: Vec<Message>, sampling: Sampling) -> Self {
+        Self { messages, sampling }
+    }
+}
+
 /// Why a reply ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -94,6 +104,59 @@ pub trait ChatModel: Send + Sync {
         requests: &[ChatRequest],
         on_reply: &mut dyn FnMut(usize, Result<ChatReply, ChatError>),
     );
+
+    /// Answers all `requests` and returns the replies in their order.
+    ///
+    /// A request that the implementation never answered is [`ChatError::Model`].
+    fn complete_all(&self, requests: &[ChatRequest]) -> Vec<Result<ChatReply, ChatError>> {
+        let mut replies: Vec<_> = requests.iter().map(|_| None).collect();
+        self.complete(requests, &mut |i, reply| {
+            if let Some(slot) = replies.get_mut(i) {
+                *slot = Some(reply);
+            }
+        });
+        let unanswered = || Err(ChatError::Model("it gave no reply to a request".to_owned()));
+        replies.into_iter().map(|reply| reply.unwrap_or_else(unanswered)).collect()
+    }
+
+    /// Answers one request.
+    ///
+    /// # Errors
+    /// That of the request.
+    fn complete_one(&self, request: &ChatRequest) -> Result<ChatReply, ChatError> {
+        let mut replies = self.complete_all(std::slice::from_ref(request));
+        replies.pop().unwrap_or_else(|| Err(ChatError::Model("it gave no reply".to_owned())))
+    }
+}
+
+impl<M: ChatModel + ?Sized> ChatModel for &M {
+    fn complete(
+        &self,
+        requests: &[ChatRequest],
+        on_reply: &mut dyn FnMut(usize, Result<ChatReply, ChatError>),
+    ) {
+        (**self).complete(requests, on_reply);
+    }
+}
+
+impl<M: ChatModel + ?Sized> ChatModel for Box<M> {
+    fn complete(
+        &self,
+        requests: &[ChatRequest],
+        on_reply: &mut dyn FnMut(usize, Result<ChatReply, ChatError>),
+    ) {
+        (**self).complete(requests, on_reply);
+    }
+}
+
+impl<M: ChatModel + ?Sized> ChatModel for Arc<M> {
+    fn complete(
+        &self,
+        requests: &[ChatRequest],
+        on_reply: &mut dyn FnMut(usize, Result<ChatReply, ChatError>),
+    ) {
+        (**self).complete(requests, on_reply);
+    }
 }
 
 /// A prompt and a given continuation.

@@ -1,7 +1,38 @@
 //! What every stage of a run leaves on disk, and how it reports progress.
+//!
+//! A run can be killed at any instant and started again without losing or repeating finished work.
+//! Three things see to that: records go to an append-only [`JsonlStore`] that survives a kill inside
+//! a write; every other file appears by [`write_atomic`], complete or not at all; and the
+//! [`Manifest`] remembers what each stage was made from, so that it is reused, resumed or redone.
+//! A [`RunDir`] keeps a second process out.
+//!
+//! This crate knows nothing of models, data or training.
 
+mod atomic;
+mod error;
+mod hash;
 mod interrupt;
+mod jsonl;
+mod manifest;
+mod memory;
 mod observer;
+mod outputs;
+mod plan;
+mod rundir;
+mod stage;
+mod summary;
+mod timer;
 
+pub use atomic::{write_atomic, write_atomic_with, write_json_atomic};
+pub use error::RunError;
+pub use hash::{derive_seed, sha256_file, sha256_hex};
 pub use interrupt::Interrupt;
-pub use observer::{Event, Observer, Silent};
+pub use jsonl::{JsonlStore, Keyed, read_jsonl, write_jsonl};
+pub use manifest::{Begin, Manifest, OutputFile, StageRecord, StageState};
+pub use memory::{peak_rss_bytes, rss_bytes};
+pub use observer::{Event, Observer, Recorder, Silent};
+pub use plan::StagePlan;
+pub use rundir::RunDir;
+pub use stage::StageRun;
+pub use summary::{ByModel, Heldout, Sample, StageSummary, Summary};
+pub use timer::StageTimer;

@@ -4,6 +4,7 @@
 //! becomes a progress bar, a line of `train.jsonl` or nothing.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -75,4 +76,42 @@ pub struct Silent;
 
 impl Observer for Silent {
     fn on_event(&self, _event: &Event) {}
+}
+
+/// An observer that keeps everything, for tests and for callers that look afterwards.
+///
+/// # Examples
+/// ```
+/// use ingrain_run::{Event, Observer, Recorder};
+///
+/// let recorder = Recorder::default();
+/// recorder.on_event(&Event::Note { stage: "pairs".into(), message: "3 dropped".into() });
+/// assert_eq!(recorder.events().len(), 1);
+/// assert_eq!(recorder.notes(), ["pairs: 3 dropped"]);
+/// ```
+#[derive(Debug, Default)]
+pub struct Recorder(Mutex<Vec<Event>>);
+
+impl Recorder {
+    /// Everything so far, in order.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The notes so far, as `stage: message`.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let notes = self.events().into_iter().filter_map(|event| match event {
+            Event::Note { stage, message } => Some(format!("{stage}: {message}")),
+            _ => None,
+        });
+        notes.collect()
+    }
+}
+
+impl Observer for Recorder {
+    fn on_event(&self, event: &Event) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+    }
 }

@@ -1,0 +1,6 @@
+//! Tests through the public API, on files written in memory.
+
+mod blocks;
+mod broken;
+mod metadata;
+mod write;

@@ -1,0 +1,1 @@
+//! Integration tests of the files of a run.
