@@ -51,6 +51,12 @@ pub enum LmError {
     /// A GGUF container that cannot be read.
     #[error(transparent)]
     Gguf(#[from] ingrain_gguf::GgufError),
+    /// A tokenizer or chat template that cannot be read or applied.
+    #[error(transparent)]
+    Tokenizer(#[from] ingrain_tokenizer::TokenizerError),
+    /// A file that cannot be hashed or written.
+    #[error(transparent)]
+    Run(#[from] ingrain_run::RunError),
     /// A LoRA configuration or adapter that does not fit the model.
     #[error("adapter: {0}")]
     Adapter(String),

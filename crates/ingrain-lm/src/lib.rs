@@ -2,21 +2,28 @@
 
 mod batch;
 mod config;
+mod device;
 mod error;
+mod export;
 mod generate;
 mod layers;
 mod load;
+mod local;
 mod logprob;
 mod lora;
 mod model;
+mod selftest;
 mod source;
 mod weights;
 
 pub use batch::{TokenBatch, TokenSequence};
 pub use config::{DecoderConfig, RopeScaling};
+pub use device::device;
 pub use error::LmError;
 pub use generate::{Generation, Generator, Prompt};
+pub use local::LocalModel;
 pub use logprob::selective_logprob;
 pub use lora::{Adapter, LoraConfig, Projection, merge_exact};
 pub use model::CausalLm;
+pub use selftest::{SelfTest, SelfTestBase, SelfTestCase};
 pub use source::{BUILTIN_MODEL, ModelFiles, ModelFormat, ModelIdentity, ModelSource, cache_dir};

@@ -27,7 +27,10 @@ pub fn merge_exact(parts: &[(&Adapter, f64)]) -> Result<Adapter, LmError> {
             other.layers.len()
         )));
     }
-    let rank = parts.iter().map(|(p, _)| p.config.rank).sum();
+    let rank = (0..depth)
+        .flat_map(|layer| Projection::ALL.map(|which| rank_of(parts, layer, which)))
+        .max()
+        .unwrap_or(0);
     let layers = (0..depth)
         .map(|layer| merge_layer(parts, layer, rank))
         .collect::<Result<Vec<_>, _>>()?;
@@ -38,6 +41,11 @@ pub fn merge_exact(parts: &[(&Adapter, f64)]) -> Result<Adapter, LmError> {
         .collect();
     let config = LoraConfig { rank, alpha: rank as f64, target_modules: targets };
     Ok(Adapter { config, layers })
+}
+
+/// Ranks of one module, added up.
+fn rank_of(parts: &[(&Adapter, f64)], layer: usize, which: Projection) -> usize {
+    parts.iter().filter_map(|(p, _)| p.layers[layer].get(which)).map(|pair| pair.a.dims()[0]).sum()
 }
 
 fn merge_layer(

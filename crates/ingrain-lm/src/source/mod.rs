@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use ingrain_run::Observer;
+use ingrain_run::{Observer, sha256_file, sha256_hex};
 use serde::{Deserialize, Serialize};
 
 use crate::LmError;
@@ -88,7 +88,7 @@ impl ModelSource {
             Self::Gguf(path) => Ok(ModelFiles {
                 identity: ModelIdentity {
                     source: path.display().to_string(),
-                    sha256: builtin::sha256_of(path)?,
+                    sha256: sha256_file(path)?,
                     dtype: "float32".into(),
                 },
                 format: ModelFormat::Gguf(path.clone()),
@@ -96,7 +96,7 @@ impl ModelSource {
             Self::Directory(dir) => Ok(ModelFiles {
                 identity: ModelIdentity {
                     source: dir.display().to_string(),
-                    sha256: builtin::sha256_of_weights(dir)?,
+                    sha256: sha256_of_weights(dir)?,
                     dtype: "float32".into(),
                 },
                 format: ModelFormat::Directory(dir.clone()),
@@ -110,7 +110,7 @@ impl ModelSource {
 pub struct ModelIdentity {
     /// Where they came from, as the user named it.
     pub source: String,
-    /// Digest of the GGUF file, or of all weight files of a directory in order of name.
+    /// Digest of the weight file; for shards, of their digests in hex, in order of name.
     pub sha256: String,
     /// Type that the weights are held in.
     pub dtype: String,
@@ -132,4 +132,23 @@ pub enum ModelFormat {
     Gguf(PathBuf),
     /// An HF directory.
     Directory(PathBuf),
+}
+
+/// Digest over the digests of all weight files of a directory, in order of name.
+fn sha256_of_weights(dir: &Path) -> Result<String, LmError> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
+        .map_err(LmError::io(dir))?
+        .flatten()
+        .map(|e| e.path())
+        .filter(|p| p.extension().is_some_and(|e| e == "safetensors"))
+        .collect();
+    files.sort();
+    match &files[..] {
+        [] => Err(LmError::file(dir, "holds no .safetensors file")),
+        [only] => Ok(sha256_file(only)?),
+        many => {
+            let digests = many.iter().map(sha256_file).collect::<Result<String, _>>()?;
+            Ok(sha256_hex(digests.as_bytes()))
+        }
+    }
 }

@@ -1,0 +1,3 @@
+//! Integration tests of `ingrain-constitution`.
+
+mod personas;

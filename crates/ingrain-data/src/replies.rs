@@ -1,0 +1,123 @@
+//! Teacher ("chosen") and student ("rejected") replies.
+
+use std::borrow::Cow;
+
+use ingrain_chat::{ChatReply, FinishReason, Message};
+use ingrain_run::{JsonlStore, Keyed};
+use serde::{Deserialize, Serialize};
+
+use crate::collect::{Collector, Work};
+use crate::{DataError, Generation, Prompt, StageReport};
+
+/// A reply to one prompt (a line of `teacher.jsonl`, `student.jsonl` or `reflections.jsonl`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// `<prompt>#<sample>`.
+    pub id: String,
+    /// Id of the prompt, or name of the reflection's task.
+    pub prompt: String,
+    /// What was asked.
+    pub question: String,
+    /// Which of several replies to this prompt, from 0.
+    pub sample: usize,
+    /// What came, as it came.
+    pub reply: String,
+    /// Why it ended.
+    pub finish: FinishReason,
+    /// Tokens of the rendered prompt.
+    pub prompt_tokens: usize,
+    /// Tokens of the reply.
+    pub completion_tokens: usize,
+}
+
+impl Keyed for Reply {
+    fn key(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.id)
+    }
+}
+
+/// Asks the teacher each prompt `samples` times, with the constitution as system prompt.
+///
+/// All samples of a prompt travel in one batch, which is what [`ingrain_chat::Recorded`] needs.
+///
+/// # Errors
+/// [`DataError::Interrupted`], [`DataError::GaveUp`], or a file error. Single failures are in the
+/// report.
+pub fn teacher_replies(
+    generation: &Generation<'_>,
+    system: &str,
+    prompts: &[Prompt],
+    samples: usize,
+    store: &mut JsonlStore<Reply>,
+) -> Result<StageReport, DataError> {
+    let asking = Asking { system: Some(system), prompts, samples, samples_together: true };
+    replies(generation, &asking, store)
+}
+
+/// Asks the model that is to be trained each prompt `samples` times, without a system prompt.
+///
+/// # Errors
+/// As [`teacher_replies`].
+pub fn student_replies(
+    generation: &Generation<'_>,
+    prompts: &[Prompt],
+    samples: usize,
+    store: &mut JsonlStore<Reply>,
+) -> Result<StageReport, DataError> {
+    let asking = Asking { system: None, prompts, samples, samples_together: false };
+    replies(generation, &asking, store)
+}
+
+pub(crate) fn replies(
+    generation: &Generation<'_>,
+    work: &Asking<'_>,
+    store: &mut JsonlStore<Reply>,
+) -> Result<StageReport, DataError> {
+    let done = (0..work.len()).filter(|&i| store.contains(&work.key(i))).count();
+    let mut collector = Collector::start(generation, store, work.len(), done, "replies");
+    collector.run(work)?;
+    collector.finish()
+}
+
+/// Request `i` is sample `i % samples` of prompt `i / samples`.
+pub(crate) struct Asking<'a> {
+    pub(crate) system: Option<&'a str>,
+    pub(crate) prompts: &'a [Prompt],
+    pub(crate) samples: usize,
+    pub(crate) samples_together: bool,
+}
+
+impl Work for Asking<'_> {
+    type Record = Reply;
+
+    fn len(&self) -> usize {
+        self.prompts.len() * self.samples
+    }
+
+    fn key(&self, i: usize) -> String {
+        format!("{}#{}", self.prompts[i / self.samples].id, i % self.samples)
+    }
+
+    fn messages(&self, i: usize) -> Vec<Message> {
+        let user = Message::user(&self.prompts[i / self.samples].text);
+        self.system.map(Message::system).into_iter().chain([user]).collect()
+    }
+
+    fn record(&self, i: usize, reply: ChatReply) -> Reply {
+        let prompt = &self.prompts[i / self.samples];
+        Reply {
+            id: self.key(i),
+            prompt: prompt.id.clone(),
+            question: prompt.text.clone(),
+            sample: i % self.samples,
+            reply: reply.text,
+            finish: reply.finish,
+            prompt_tokens: reply.prompt_tokens,
+            completion_tokens: reply.completion_tokens,
+        }
+    }
+
+    fn group(&self) -> usize {
+        if self.samples_together { self.samples } else { 1 }
+    }
+}

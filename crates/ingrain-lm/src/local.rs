@@ -1,0 +1,270 @@
+//! A model on this machine behind the seams [`ChatModel`] and [`Scorer`].
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use ingrain_chat::{
+    ChatError, ChatModel, ChatReply, ChatRequest, Message, Role, Score, ScoreRequest, Scorer,
+};
+use ingrain_gguf::GgufFile;
+use ingrain_run::Interrupt;
+use ingrain_tokenizer::{ChatTokenizer, RenderOptions};
+
+use crate::source::{ModelFiles, ModelFormat, ModelIdentity};
+use crate::{Adapter, CausalLm, Generation, Generator, LmError, Prompt, TokenBatch, TokenSequence};
+
+/// Tokens, padding included, that one scoring pass runs over.
+const SCORE_TOKENS: usize = 2048;
+
+/// Weights, tokenizer and, if wanted, an adapter: everything that a chat needs.
+///
+/// Cheap to clone; clones share weights and tokenizer.
+#[derive(Clone)]
+pub struct LocalModel {
+    /// The weights.
+    pub model: CausalLm,
+    /// The adapter in use, if any.
+    pub adapter: Option<Adapter>,
+    /// Tokenizer and chat template.
+    pub tokenizer: Arc<ChatTokenizer>,
+    /// Exactly which weights these are.
+    pub identity: ModelIdentity,
+    /// Requests decoded together. Default 16.
+    pub max_batch: usize,
+    /// Raised by the caller to stop between tokens.
+    pub interrupt: Interrupt,
+}
+
+impl LocalModel {
+    /// Loads weights and tokenizer of resolved files.
+    ///
+    /// # Errors
+    /// [`LmError`] if either is missing or damaged, or if the tokenizer knows tokens that the weights
+    /// have no row for.
+    pub fn load(files: &ModelFiles, device: &Device) -> Result<Self, LmError> {
+        let (path, tokenizer) = match &files.format {
+            ModelFormat::Directory(dir) => (dir, ChatTokenizer::from_hf_dir(dir)?),
+            ModelFormat::Gguf(path) => {
+                (path, ChatTokenizer::from_gguf(&GgufFile::open(path)?)?)
+            }
+        };
+        let model = CausalLm::load(files, device)?;
+        if tokenizer.vocab_size() > model.config().vocab_size {
+            return Err(LmError::file(
+                path,
+                format!(
+                    "the tokenizer has {} tokens, the weights only {}",
+                    tokenizer.vocab_size(),
+                    model.config().vocab_size
+                ),
+            ));
+        }
+        Ok(Self {
+            model,
+            adapter: None,
+            tokenizer: Arc::new(tokenizer),
+            identity: files.identity.clone(),
+            max_batch: 16,
+            interrupt: Interrupt::new(),
+        })
+    }
+
+    /// The same model with another adapter, or none.
+    #[must_use]
+    pub fn with_adapter(&self, adapter: Option<Adapter>) -> Self {
+        Self { adapter, ..self.clone() }
+    }
+
+    /// The same model with other weights of the same shape (an adapter folded in, say).
+    #[must_use]
+    pub fn with_weights(&self, model: CausalLm) -> Self {
+        Self { model, adapter: None, ..self.clone() }
+    }
+
+    /// Continues token sequences as they are, without a chat template.
+    ///
+    /// # Errors
+    /// [`LmError::TooLong`] if a prompt fills the context.
+    pub fn generate(
+        &self,
+        prompts: &[Prompt],
+        on_done: &mut dyn FnMut(usize, Generation),
+    ) -> Result<(), LmError> {
+        let generator = Generator {
+            model: &self.model,
+            adapter: self.adapter.as_ref(),
+            stop_ids: self.tokenizer.stop_ids(),
+            max_batch: self.max_batch,
+            interrupt: self.interrupt.clone(),
+        };
+        let halt = |index: usize, tokens: &[u32]| {
+            let stop = &prompts[index].sampling.stop;
+            !stop.is_empty()
+                && self
+                    .tokenizer
+                    .decode(tokens, true)
+                    .is_ok_and(|text| stop.iter().any(|s| text.contains(s)))
+        };
+        generator.run(prompts, &halt, on_done)
+    }
+
+    /// The text of a generation, cut before the first stop text.
+    ///
+    /// # Errors
+    /// [`LmError::Tokenizer`] if the tokens cannot be decoded.
+    pub fn text(&self, generation: &Generation, stop: &[String]) -> Result<String, LmError> {
+        let mut text = self.tokenizer.decode(&generation.token_ids, true)?;
+        if let Some(at) = stop.iter().filter_map(|s| text.find(s)).min() {
+            text.truncate(at);
+        }
+        Ok(text)
+    }
+
+    /// Log-probabilities of the completion tokens of each sequence, in nats.
+    ///
+    /// Sequences are batched by length; results are in the order of the input.
+    ///
+    /// # Errors
+    /// [`LmError::TooLong`] if one does not fit the context.
+    pub fn score(&self, sequences: &[TokenSequence]) -> Result<Vec<Vec<f32>>, LmError> {
+        for (index, sequence) in sequences.iter().enumerate() {
+            self.model.check_length(&format!("text {index}"), sequence.ids.len())?;
+        }
+        let mut order: Vec<usize> = (0..sequences.len()).collect();
+        order.sort_by_key(|&i| std::cmp::Reverse(sequences[i].ids.len()));
+        let mut scores = vec![Vec::new(); sequences.len()];
+        let mut rest = &order[..];
+        while let Some(&longest) = rest.first() {
+            let width = sequences[longest].ids.len().max(1);
+            let (now, later) = rest.split_at((SCORE_TOKENS / width).clamp(1, rest.len()));
+            rest = later;
+            let members: Vec<&TokenSequence> = now.iter().map(|&i| &sequences[i]).collect();
+            let batch = TokenBatch::new(&members, self.model.device());
+            let values = self
+                .model
+                .completion_logprobs(&batch, self.adapter.as_ref())
+                .into_data()
+                .try_into_vec::<f32>()
+                .unwrap_or_default();
+            let mut values = values.into_iter();
+            for (&index, &count) in now.iter().zip(&batch.counts) {
+                scores[index] = values.by_ref().take(count).collect();
+            }
+        }
+        Ok(scores)
+    }
+
+    /// Renders and tokenises a conversation up to where the assistant is to speak.
+    ///
+    /// # Errors
+    /// [`LmError::Tokenizer`] if the chat template refuses it.
+    pub fn prompt_ids(&self, messages: &[Message]) -> Result<Vec<u32>, LmError> {
+        let continues = messages.last().is_some_and(|m| m.role == Role::Assistant);
+        let options = RenderOptions {
+            add_generation_prompt: !continues,
+            continue_final_message: continues,
+            ..RenderOptions::default()
+        };
+        Ok(self.tokenizer.encode_chat(messages, &options)?)
+    }
+
+    /// A conversation whose last assistant turn, end-of-turn tokens included, is the completion.
+    ///
+    /// # Errors
+    /// [`LmError::Tokenizer`] if the turn cannot be located in the rendered text.
+    pub fn completion_sequence(&self, messages: &[Message]) -> Result<TokenSequence, LmError> {
+        let spans = self.tokenizer.encode_turns(messages)?;
+        let completion = spans.completion_mask(|turn, _| turn + 1 == messages.len());
+        Ok(TokenSequence { ids: spans.ids, completion })
+    }
+}
+
+impl ChatModel for LocalModel {
+    fn complete(
+        &self,
+        requests: &[ChatRequest],
+        on_reply: &mut dyn FnMut(usize, Result<ChatReply, ChatError>),
+    ) {
+        let mut prompts = Vec::new();
+        let mut owners = Vec::new();
+        for (index, request) in requests.iter().enumerate() {
+            match self.admit(request) {
+                Ok(ids) => {
+                    prompts.push(Prompt { ids, sampling: request.sampling.clone() });
+                    owners.push(index);
+                }
+                Err(error) => on_reply(index, Err(error)),
+            }
+        }
+        let mut answered = vec![false; prompts.len()];
+        let result = self.generate(&prompts, &mut |at, generation| {
+            answered[at] = true;
+            let reply = self
+                .text(&generation, &prompts[at].sampling.stop)
+                .map_err(|e| ChatError::Model(e.to_string()))
+                .map(|text| ChatReply {
+                    text,
+                    finish: generation.finish,
+                    prompt_tokens: prompts[at].ids.len(),
+                    completion_tokens: generation.token_ids.len(),
+                });
+            on_reply(owners[at], reply);
+        });
+        for (at, _) in answered.iter().enumerate().filter(|(_, done)| !**done) {
+            let error = match &result {
+                Err(error) => ChatError::Model(error.to_string()),
+                Ok(()) => ChatError::Interrupted,
+            };
+            on_reply(owners[at], Err(error));
+        }
+    }
+}
+
+impl LocalModel {
+    fn admit(&self, request: &ChatRequest) -> Result<Vec<u32>, ChatError> {
+        let invalid = |e: LmError| ChatError::InvalidRequest(e.to_string());
+        let ids = self.prompt_ids(&request.messages).map_err(invalid)?;
+        self.model.check_length("the rendered conversation", ids.len() + 1).map_err(invalid)?;
+        Ok(ids)
+    }
+}
+
+impl Scorer for LocalModel {
+    fn logprobs(&self, requests: &[ScoreRequest]) -> Vec<Result<Score, ChatError>> {
+        let invalid = |e: LmError| ChatError::InvalidRequest(e.to_string());
+        let sequences: Vec<Result<TokenSequence, ChatError>> = requests
+            .iter()
+            .map(|request| {
+                let mut messages = request.messages.clone();
+                messages.push(Message::assistant(&request.continuation));
+                let sequence = self.completion_sequence(&messages).map_err(invalid)?;
+                self.model.check_length("the text", sequence.ids.len()).map_err(invalid)?;
+                Ok(sequence)
+            })
+            .collect();
+        let good: Vec<TokenSequence> =
+            sequences.iter().filter_map(|s| s.as_ref().ok().cloned()).collect();
+        let scores = match self.score(&good) {
+            Ok(scores) => scores,
+            Err(e) => {
+                return requests.iter().map(|_| Err(ChatError::Model(e.to_string()))).collect();
+            }
+        };
+        let mut scores = scores.into_iter();
+        sequences
+            .into_iter()
+            .map(|sequence| {
+                let sequence = sequence?;
+                let token_ids = sequence
+                    .ids
+                    .iter()
+                    .zip(&sequence.completion)
+                    .skip(1)
+                    .filter(|(_, is)| **is)
+                    .map(|(&id, _)| id)
+                    .collect();
+                Ok(Score { token_ids, logprobs: scores.next().unwrap_or_default() })
+            })
+            .collect()
+    }
+}

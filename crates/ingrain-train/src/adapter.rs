@@ -1,0 +1,16 @@
+//! An adapter is a set of parameters.
+
+use burn::tensor::Tensor;
+use ingrain_lm::Adapter;
+
+use crate::Parameters;
+
+impl Parameters for Adapter {
+    fn parameters(&self) -> Vec<(String, Tensor<2>)> {
+        Adapter::parameters(self)
+    }
+
+    fn map_parameters(&self, f: &mut dyn FnMut(&str, Tensor<2>) -> Tensor<2>) -> Self {
+        Adapter::map_parameters(self, f)
+    }
+}

@@ -1,0 +1,82 @@
+//! What one step does, and what stops the loop.
+
+use ingrain_run::{Event, Interrupt, Silent};
+use ingrain_train::{ExampleSize, TrainConfig, TrainError, TrainRun, fit};
+
+use crate::toy::{Distance, Named, Recorder, config, train, undisturbed};
+
+#[test]
+fn micro_batches_do_not_change_the_result() {
+    let whole = undisturbed(&TrainConfig { micro_batch_tokens: 10_000, ..config() });
+    let single = undisturbed(&TrainConfig { micro_batch_tokens: 1, ..config() });
+    let distance = whole.parameters.distance(&single.parameters);
+    assert!(distance < 2e-6, "{distance}");
+    assert!((whole.last["loss"] - single.last["loss"]).abs() < 1e-6);
+    assert!((whole.last["grad_norm"] - single.last["grad_norm"]).abs() < 1e-5);
+}
+
+#[test]
+fn the_loss_falls_and_every_step_is_reported() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let recorder = Recorder::default();
+    let many = TrainConfig { epochs: 30, ..config() };
+    let trained = train(dir.path(), &Distance::default(), &many, &recorder).expect("trains");
+    let losses = recorder.metric("loss");
+    assert_eq!(losses.len(), 90);
+    assert!(losses[87..].iter().sum::<f64>() < 0.8 * losses[..3].iter().sum::<f64>());
+    assert_eq!(trained.tokens, 30 * 10 * 5);
+    for key in ["loss", "learning_rate", "grad_norm", "tokens_per_sec", "mean_index"] {
+        assert!(trained.last.contains_key(key), "no {key}");
+    }
+    let events = recorder.events.lock().expect("not poisoned");
+    assert!(matches!(&events[0], Event::StageStarted { total: Some(90), .. }));
+    assert!(matches!(events.last(), Some(Event::StageFinished { done: 90, reused: false, .. })));
+}
+
+#[test]
+fn clipping_limits_the_step_but_reports_the_norm_before_it() {
+    // AdamW's steps do not depend on the scale of all gradients, so a constant clip factor
+    // changes nothing; a limit that only some gradients exceed does.
+    let loose = undisturbed(&TrainConfig { max_grad_norm: 1e9, ..config() });
+    let tight = undisturbed(&TrainConfig { max_grad_norm: 2.5, ..config() });
+    assert!(loose.parameters.distance(&tight.parameters) > 1e-6);
+    assert!(tight.last["grad_norm"] > 2.5, "{:?}", tight.last);
+}
+
+#[test]
+fn a_loss_that_is_not_a_number_stops_with_step_examples_and_advice() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let poisoned = Distance { poisoned: Some(6), ..Distance::default() };
+    let error = train(dir.path(), &poisoned, &config(), &Recorder::default()).expect_err("NaN");
+    let TrainError::NotFinite { what: "loss", step, saved_step, ref examples, .. } = error else {
+        panic!("{error}");
+    };
+    assert!((1..=3).contains(&step), "each epoch has three steps and the example is in one");
+    assert!(saved_step < step);
+    assert!(examples.contains("pair-6"), "{examples}");
+    assert!(error.to_string().contains("lower `learning_rate`"), "{error}");
+}
+
+#[test]
+fn a_cost_that_forgets_the_parameters_is_an_error_not_a_panic() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let untracked = Distance { untracked: true, ..Distance::default() };
+    let error = train(dir.path(), &untracked, &config(), &Recorder::default()).expect_err("lost");
+    assert!(matches!(error, TrainError::Untracked { .. }), "{error}");
+}
+
+#[test]
+fn nothing_to_train_on_is_an_error_that_names_the_stage() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let interrupt = Interrupt::new();
+    let run = TrainRun {
+        stage: "distillation",
+        dir: dir.path(),
+        resume: true,
+        observer: &Silent,
+        interrupt: &interrupt,
+    };
+    let error = fit(&Distance::default(), Vec::new(), Named::start(), &config(), &run);
+    let message = error.expect_err("empty").to_string();
+    assert!(message.starts_with("stage `distillation` has nothing to train on"), "{message}");
+}

@@ -1,0 +1,6 @@
+//! The mechanics on a toy objective: resume, micro-batches, damaged checkpoints, stops.
+
+mod checkpoints;
+mod loop_steps;
+mod resume;
+mod toy;

@@ -1,0 +1,273 @@
+//! The recipe: every number of a run, in one file.
+
+use std::path::{Path, PathBuf};
+
+use ingrain_chat::Sampling;
+use ingrain_data::{DataFidelity, Unfinished};
+use ingrain_dpo::LossTerm;
+use ingrain_lm::LoraConfig;
+use ingrain_train::TrainConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::PipelineError;
+
+const QUICK: &str = include_str!("../recipes/quick.yaml");
+const PAPER: &str = include_str!("../recipes/paper.yaml");
+
+/// Every number of a run. Unknown keys are refused; absent ones have the paper's value.
+///
+/// # Examples
+/// ```
+/// use ingrain::Recipe;
+///
+/// let quick = Recipe::named_or_file("quick")?;
+/// assert_eq!(quick.model, "smollm2-135m-instruct");
+/// assert!(Recipe::parse("distilation: {}", "mine.yaml").is_err());
+/// # Ok::<(), ingrain::PipelineError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// Model to train: a built-in alias, an HF directory or a `.gguf` file.
+    pub model: String,
+    /// Name under which the assistant appears in prompts. Default "Assistant".
+    pub assistant_name: String,
+    /// Seed of everything: replies, adapter initialisation, data order. Default 123456 (paper).
+    pub seed: u64,
+    /// Prompts, replies and their filter.
+    pub data: DataRecipe,
+    /// Size and reach of both adapters.
+    pub lora: LoraConfig,
+    /// Preference training on teacher against student.
+    pub distillation: DistillationRecipe,
+    /// Training on the model's own reflections and conversations.
+    pub introspection: IntrospectionRecipe,
+    /// Weights of the two adapters in the persona.
+    pub merge: MergeRecipe,
+    /// Evaluation after training.
+    pub evaluation: EvaluationRecipe,
+    /// Which defects of the released code are reproduced. Default: none.
+    pub fidelity: DataFidelity,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            model: ingrain_lm::BUILTIN_MODEL.into(),
+            assistant_name: "Assistant".into(),
+            seed: 123_456,
+            data: DataRecipe::default(),
+            lora: LoraConfig::default(),
+            distillation: DistillationRecipe::default(),
+            introspection: IntrospectionRecipe::default(),
+            merge: MergeRecipe::default(),
+            evaluation: EvaluationRecipe::default(),
+            fidelity: DataFidelity::default(),
+        }
+    }
+}
+
+/// Where preference pairs come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataRecipe {
+    /// Replies a question, of teacher and student each; from 1. Default 5 (paper).
+    pub samples_per_question: usize,
+    /// How the student samples its replies.
+    pub student: Sampling,
+    /// How the teacher samples, where it is a model.
+    pub teacher: Sampling,
+    /// Longest conversation, in tokens, either side. Default 1024 (paper).
+    pub max_pair_tokens: usize,
+    /// What happens to a student reply that the token limit cut off.
+    pub unfinished_student: Unfinished,
+    /// Requests generated together. Part of the result. Default 32.
+    pub batch_size: usize,
+}
+
+impl Default for DataRecipe {
+    fn default() -> Self {
+        let sampling = Sampling { max_new_tokens: 4096, ..Sampling::default() };
+        Self {
+            samples_per_question: 5,
+            student: sampling.clone(),
+            teacher: sampling,
+            max_pair_tokens: 1024,
+            unfinished_student: Unfinished::default(),
+            batch_size: 32,
+        }
+    }
+}
+
+/// Preference training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DistillationRecipe {
+    /// The objective as a weighted sum. Default: DPO with beta 0.1, 0.1 NLL and 0.001 squared
+    /// log-ratio (paper).
+    pub loss: Vec<LossTerm>,
+    /// Steps, rates and batches.
+    pub train: TrainConfig,
+}
+
+impl Default for DistillationRecipe {
+    fn default() -> Self {
+        Self { loss: LossTerm::paper(), train: TrainConfig::default() }
+    }
+}
+
+/// Training on the model's own text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IntrospectionRecipe {
+    /// Texts a reflection task; there are 10 tasks. Default 1000 (paper).
+    pub reflections_per_task: usize,
+    /// Conversations between two copies without and with the reflective lead, each. Default 1000
+    /// (paper).
+    pub conversations_per_kind: usize,
+    /// Generated turns a conversation. Default 10 (paper).
+    pub turns: usize,
+    /// How reflections are sampled.
+    pub reflection: Sampling,
+    /// How turns of conversations are sampled.
+    pub interaction: Sampling,
+    /// What happens to a text that the token limit cut off.
+    pub unfinished: Unfinished,
+    /// Longest transcript in tokens. Default 3072 (paper).
+    pub max_tokens: usize,
+    /// Steps, rates and batches.
+    pub train: TrainConfig,
+}
+
+impl Default for IntrospectionRecipe {
+    fn default() -> Self {
+        Self {
+            reflections_per_task: 1000,
+            conversations_per_kind: 1000,
+            turns: 10,
+            reflection: Sampling { max_new_tokens: 2048, ..Sampling::default() },
+            interaction: Sampling { max_new_tokens: 1024, ..Sampling::default() },
+            unfinished: Unfinished::default(),
+            max_tokens: 3072,
+            train: TrainConfig { micro_batch_tokens: 3072, ..TrainConfig::default() },
+        }
+    }
+}
+
+/// `W + distillation * dW_distillation + introspection * dW_introspection`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MergeRecipe {
+    /// Weight of the distillation adapter. Default 1.0 (paper).
+    pub distillation: f64,
+    /// Weight of the introspection adapter. Default 0.25 (paper).
+    pub introspection: f64,
+}
+
+impl Default for MergeRecipe {
+    fn default() -> Self {
+        Self { distillation: 1.0, introspection: 0.25 }
+    }
+}
+
+/// What is asked of the trained model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvaluationRecipe {
+    /// How sample replies to the held-out questions are drawn; base and persona alike.
+    pub sampling: Sampling,
+    /// beta of the implicit reward margin. Default 0.1 (paper).
+    pub beta: f64,
+}
+
+impl Default for EvaluationRecipe {
+    fn default() -> Self {
+        Self { sampling: Sampling { max_new_tokens: 128, ..Sampling::default() }, beta: 0.1 }
+    }
+}
+
+impl Recipe {
+    /// The built-in recipe of that name, or a YAML file.
+    ///
+    /// # Errors
+    /// [`PipelineError::Recipe`] naming the place, or [`PipelineError::Io`] if there is no such file.
+    pub fn named_or_file(name: &str) -> Result<Self, PipelineError> {
+        match name {
+            "quick" => Self::parse(QUICK, "quick"),
+            "paper" => Self::parse(PAPER, "paper"),
+            file => {
+                let path = Path::new(file);
+                if !path.exists() {
+                    return Err(PipelineError::Recipe {
+                        path: PathBuf::from(file),
+                        reason: "no such recipe; expected quick, paper or a YAML file".into(),
+                    });
+                }
+                let text = std::fs::read_to_string(path)
+                    .map_err(|source| PipelineError::Io { path: path.to_owned(), source })?;
+                Self::parse(&text, file)
+            }
+        }
+    }
+
+    /// Reads a recipe from YAML and checks every range.
+    ///
+    /// # Errors
+    /// [`PipelineError::Recipe`] with line and column, or naming the setting that is out of range.
+    pub fn parse(text: &str, path: &str) -> Result<Self, PipelineError> {
+        let wrong = |reason: String| PipelineError::Recipe { path: PathBuf::from(path), reason };
+        let recipe: Self = serde_yaml::from_str(text).map_err(|e| wrong(e.to_string()))?;
+        recipe.validate().map_err(wrong)?;
+        Ok(recipe)
+    }
+
+    /// The recipe with every default written out.
+    ///
+    /// # Errors
+    /// [`PipelineError::Recipe`] if it has no YAML form.
+    pub fn to_yaml(&self) -> Result<String, PipelineError> {
+        serde_yaml::to_string(self).map_err(|e| PipelineError::Recipe {
+            path: "recipe.yaml".into(),
+            reason: e.to_string(),
+        })
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        let at_least_one = |name: &str, value: usize| match value {
+            0 => Err(format!("{name} is 0; expected at least 1")),
+            _ => Ok(()),
+        };
+        at_least_one("data.samples_per_question", self.data.samples_per_question)?;
+        at_least_one("data.batch_size", self.data.batch_size)?;
+        at_least_one("data.max_pair_tokens", self.data.max_pair_tokens)?;
+        at_least_one("introspection.turns", self.introspection.turns)?;
+        at_least_one("introspection.max_tokens", self.introspection.max_tokens)?;
+        if self.introspection.reflections_per_task + self.introspection.conversations_per_kind == 0 {
+            return Err("introspection has neither reflections nor conversations".into());
+        }
+        for (name, sampling) in [
+            ("data.student", &self.data.student),
+            ("data.teacher", &self.data.teacher),
+            ("introspection.reflection", &self.introspection.reflection),
+            ("introspection.interaction", &self.introspection.interaction),
+            ("evaluation.sampling", &self.evaluation.sampling),
+        ] {
+            at_least_one(&format!("{name}.max_new_tokens"), sampling.max_new_tokens)?;
+            if !(sampling.temperature >= 0.0 && sampling.temperature.is_finite()) {
+                return Err(format!("{name}.temperature must be a number of at least 0"));
+            }
+            if !(sampling.top_p > 0.0 && sampling.top_p <= 1.0) {
+                return Err(format!("{name}.top_p must be above 0 and at most 1"));
+            }
+            if sampling.repetition_penalty <= 0.0 {
+                return Err(format!("{name}.repetition_penalty must be above 0"));
+            }
+        }
+        if self.distillation.loss.is_empty() {
+            return Err("distillation.loss is empty; name at least one term".into());
+        }
+        self.lora.projections().map_err(|e| format!("lora: {e}"))?;
+        self.distillation.train.validate().map_err(|e| format!("distillation.train: {e}"))?;
+        self.introspection.train.validate().map_err(|e| format!("introspection.train: {e}"))
+    }
+}
