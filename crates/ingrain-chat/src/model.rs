@@ -49,7 +49,13 @@ impl Sampling {
     /// Always the most likely token, no penalty.
     #[must_use]
     pub fn greedy(max_new_tokens: usize) -> Self {
-        Self { max_new_tokens, temperature: 0.0, top_p: 1.0, repetition_penalty: 1.0, ..Self::default() }
+        Self {
+            max_new_tokens,
+            temperature: 0.0,
+            top_p: 1.0,
+            repetition_penalty: 1.0,
+            ..Self::default()
+        }
     }
 }
 

@@ -83,7 +83,11 @@ impl Recorded {
                 HashMap::new()
             });
             if samples.insert(sample, reply).is_some() {
-                return Err(ChatError::RecordedTwice { path: path.to_path_buf(), question, sample });
+                return Err(ChatError::RecordedTwice {
+                    path: path.to_path_buf(),
+                    question,
+                    sample,
+                });
             }
         }
         Ok(Self { replies, questions })

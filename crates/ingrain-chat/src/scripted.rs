@@ -142,8 +142,7 @@ mod tests {
     #[test]
     fn a_list_is_used_up_in_order_and_then_fails_by_name() {
         let model = Scripted::replies(["one", "two"]);
-        let request =
-            |text: &str| ChatRequest::new(vec![Message::user(text)], Sampling::default());
+        let request = |text: &str| ChatRequest::new(vec![Message::user(text)], Sampling::default());
         let results = model.complete_all(&[request("a"), request("b"), request("c")]);
         let texts: Vec<_> = results.iter().flatten().map(|r| r.text.as_str()).collect();
         assert_eq!(texts, ["one", "two"]);

@@ -16,7 +16,7 @@ pub use blend::{Blend, Contribution, Omission};
 use crate::{
     constitution::{BigFive, Constitution},
     error::ConstitutionError,
-    lint::conflicts::Claims,
+    lint::conflicts::ConflictFinder,
     name::PersonaName,
     near_miss::near_miss,
 };
@@ -305,13 +305,14 @@ fn conflicting_assertions(
     right: &Constitution,
     out: &mut Vec<PersonaConflict>,
 ) {
-    let claims = |constitution: &Constitution| -> Vec<Claims> {
-        constitution.assertions.iter().map(|assertion| Claims::of(&assertion.text)).collect()
+    let mut finder = ConflictFinder::new();
+    let mut claims = |constitution: &Constitution| -> Vec<_> {
+        constitution.assertions.iter().map(|assertion| finder.claims(&assertion.text)).collect()
     };
-    let right_claims = claims(right);
-    for (i, one) in claims(left).iter().enumerate() {
+    let (left_claims, right_claims) = (claims(left), claims(right));
+    for (i, one) in left_claims.iter().enumerate() {
         for (j, other) in right_claims.iter().enumerate() {
-            out.extend(one.conflict(other).map(|conflict| PersonaConflict::Assertions {
+            out.extend(finder.conflict(one, other).map(|conflict| PersonaConflict::Assertions {
                 left: (left.name.clone(), i),
                 right: (right.name.clone(), j),
                 reason: conflict.to_string(),

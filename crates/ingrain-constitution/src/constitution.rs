@@ -54,6 +54,7 @@ pub struct Constitution {
     pub assertions: Vec<Assertion>,
     /// Everyday questions kept back from training, for evaluation only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(inner(length(min = 1))))]
     pub heldout_questions: Vec<String>,
 }
 
@@ -72,9 +73,11 @@ pub struct Assertion {
     pub clarification: Option<String>,
     /// User messages that give the assertion room to show without asking about it; five or more.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(inner(length(min = 1))))]
     pub questions: Vec<String>,
     /// More such messages, written by a program out of `questions` (prompt expansion).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(inner(length(min = 1))))]
     pub additional_questions: Vec<String>,
 }
 

@@ -15,6 +15,8 @@ use crate::{
 pub(crate) struct Fields<'n> {
     location: Location,
     entries: HashMap<&'n str, &'n Node>,
+    /// Keys that an unknown key was probably meant to be; their absence goes without saying.
+    meant: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
@@ -42,14 +44,15 @@ impl Decoder {
         known: &[&'static str],
     ) -> Option<Fields<'n>> {
         let Value::Mapping(entries) = &node.value else {
-            self.wrong_type(node, &format!("{what}: a mapping with {}", alternatives(known)));
+            self.wrong_type(node, what, &format!("a mapping with {}", alternatives(known)));
             return None;
         };
         let mut fields = HashMap::new();
+        let mut meant = Vec::new();
         for (key, value) in entries {
             let Some(text) = self.key(key) else { continue };
             if !known.contains(&text) {
-                self.unknown_key(text, key.location, what, known);
+                meant.extend(self.unknown_key(text, key.location, what, known));
             } else if fields.insert(text, value.as_ref()).is_some() {
                 self.diagnostics.push(
                     DiagnosticKind::DuplicateKey,
@@ -60,7 +63,7 @@ impl Decoder {
                 );
             }
         }
-        Some(Fields { location: node.location, entries: fields })
+        Some(Fields { location: node.location, entries: fields, meant })
     }
 
     fn key<'n>(&mut self, key: &'n Rc<Node>) -> Option<&'n str> {
@@ -79,9 +82,16 @@ impl Decoder {
         }
     }
 
-    fn unknown_key(&mut self, text: &str, at: Location, what: &str, known: &[&'static str]) {
-        let suggestion = near_miss(text, known.iter().copied())
-            .map(|candidate| format!("did you mean {candidate:?}?"));
+    /// Reports the key, and returns the one that was probably meant.
+    fn unknown_key(
+        &mut self,
+        text: &str,
+        at: Location,
+        what: &str,
+        known: &[&'static str],
+    ) -> Option<&'static str> {
+        let meant = near_miss(text, known.iter().copied());
+        let suggestion = meant.map(|candidate| format!("did you mean {candidate:?}?"));
         self.diagnostics.push(
             DiagnosticKind::UnknownKey,
             at,
@@ -89,9 +99,10 @@ impl Decoder {
             alternatives(known),
             suggestion,
         );
+        meant
     }
 
-    /// The value of `key`; its absence is reported. An explicit null counts as empty.
+    /// The value of `key`; its absence is reported once. An explicit null counts as empty.
     pub(crate) fn required<'n>(
         &mut self,
         fields: &Fields<'n>,
@@ -111,6 +122,7 @@ impl Decoder {
                 None
             }
             Some(node) => Some(node),
+            None if fields.meant.contains(&key) => None,
             None => {
                 self.diagnostics.push(
                     DiagnosticKind::MissingKey,
@@ -155,7 +167,7 @@ impl Decoder {
                 None
             }
             _ => {
-                self.wrong_type(node, &format!("a text as {what}"));
+                self.wrong_type(node, what, "a text");
                 None
             }
         }
@@ -164,7 +176,8 @@ impl Decoder {
     /// A list of texts; a single text is not a list.
     pub(crate) fn texts(&mut self, node: &Node, what: &str) -> Vec<(String, Location)> {
         let Value::Sequence(items) = &node.value else {
-            self.wrong_type(node, &format!("a list of texts as {what}s (lines that start with `- `)"));
+            let expected = "a list of texts (lines that start with `- `, or `[...]`)";
+            self.wrong_type(node, &format!("{what}s"), expected);
             return Vec::new();
         };
         items
@@ -183,7 +196,7 @@ impl Decoder {
                 Some(false)
             }
             _ => {
-                self.wrong_type(node, &format!("true or false as {what}"));
+                self.wrong_type(node, what, "true or false");
                 None
             }
         }
@@ -198,35 +211,22 @@ impl Decoder {
         match number {
             Some(number) if (-1.0..=1.0).contains(&number) => Some(number),
             Some(_) => {
-                self.invalid(node, what, "a number from -1 to 1");
+                let found = format!("{} as {what}", node.describe());
+                let (kind, expected) = (DiagnosticKind::InvalidValue, "a number from -1 to 1");
+                self.diagnostics.push(kind, node.location, found, expected, None);
                 None
             }
             None => {
-                self.wrong_type(node, &format!("a number from -1 to 1 as {what}"));
+                self.wrong_type(node, what, "a number from -1 to 1");
                 None
             }
         }
     }
 
-    /// Reports a value of the right type that is not allowed.
-    pub(crate) fn invalid(&mut self, node: &Node, what: &str, expected: &str) {
-        self.diagnostics.push(
-            DiagnosticKind::InvalidValue,
-            node.location,
-            format!("{} as {what}", node.describe()),
-            expected,
-            None,
-        );
-    }
-
-    pub(crate) fn wrong_type(&mut self, node: &Node, expected: &str) {
-        self.diagnostics.push(
-            DiagnosticKind::WrongType,
-            node.location,
-            node.describe(),
-            expected,
-            None,
-        );
+    /// Reports a value of another type than the format has in this place.
+    pub(crate) fn wrong_type(&mut self, node: &Node, what: &str, expected: &str) {
+        let found = format!("{} as {what}", node.describe());
+        self.diagnostics.push(DiagnosticKind::WrongType, node.location, found, expected, None);
     }
 }
 

@@ -149,6 +149,13 @@ impl Diagnostics {
         });
     }
 
+    /// Takes over the problems of another list.
+    pub(crate) fn append(&mut self, other: Self) {
+        let room = Self::MAX_KEPT - self.list.len().min(Self::MAX_KEPT);
+        self.omitted += other.omitted + other.list.len().saturating_sub(room);
+        self.list.extend(other.list.into_iter().take(room));
+    }
+
     /// `Ok(value)` when nothing was reported, otherwise the list sorted by place.
     pub(crate) fn into_result<T>(mut self, value: Option<T>) -> Result<T, Self> {
         match value {

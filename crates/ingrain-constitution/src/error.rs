@@ -24,7 +24,7 @@ pub enum ConstitutionError {
     Invalid(#[from] Diagnostics),
 
     /// A prompt template does not compile, uses an unknown variable, or does too much work.
-    #[error("{origin}: {message}; see `PromptSet` for the variables that this template has")]
+    #[error("{origin}: {message}")]
     Template {
         /// The template file, with the line where known: `prompts/teacher_system.jinja:3`.
         origin: String,

@@ -18,6 +18,7 @@ use crate::{
     constitution::{Constitution, Facet},
     heldout::HeldoutQuestions,
     place::{Place, SourceMap},
+    words::Lexicon,
 };
 
 /// Findings of one rule in one constitution beyond which no more are looked for.
@@ -95,12 +96,46 @@ impl fmt::Display for Finding {
 /// ```
 pub fn lint(constitution: &Constitution, config: &LintConfig) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let texts = Texts::of(constitution, config);
     whole(constitution, &mut findings);
-    assertions::check(constitution, &mut findings);
-    questions::check(constitution, config, &mut findings);
-    names::check(constitution, config, &mut findings);
+    assertions::check(constitution, &texts, &mut findings);
+    questions::check(&texts, &mut findings);
+    names::check(constitution, config, &texts, &mut findings);
     findings.sort_by_key(|finding| (finding.place, finding.rule));
     findings
+}
+
+/// Every text that rules look at, cut into words once.
+struct Texts<'a> {
+    lexicon: Lexicon,
+    assertions: Vec<Text<'a>>,
+    questions: Vec<Text<'a>>,
+    held_out: Vec<Text<'a>>,
+}
+
+struct Text<'a> {
+    place: Place,
+    raw: &'a str,
+    words: Vec<u32>,
+}
+
+impl<'a> Texts<'a> {
+    fn of(constitution: &'a Constitution, config: &'a LintConfig) -> Self {
+        let mut lexicon = Lexicon::default();
+        let mut text = |place, raw: &'a str| Text { place, raw, words: lexicon.words(raw) };
+        let (mut assertions, mut questions) = (Vec::new(), Vec::new());
+        for (assertion, of) in constitution.assertions.iter().enumerate() {
+            assertions.push(text(Place::Assertion(assertion), &of.text));
+            for (question, raw) in of.all_questions().enumerate() {
+                questions.push(text(Place::Question { assertion, question }, raw));
+            }
+        }
+        let held_out = constitution.heldout_questions.iter().chain(&config.heldout_questions);
+        let held_out = held_out.enumerate();
+        let held_out =
+            held_out.map(|(index, raw)| text(Place::HeldoutQuestion(index), raw)).collect();
+        Self { lexicon, assertions, questions, held_out }
+    }
 }
 
 /// Rules about the constitution as a whole.

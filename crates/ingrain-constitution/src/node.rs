@@ -14,7 +14,7 @@ use crate::diagnostic::{DiagnosticKind, Diagnostics, Location};
 /// The deepest nesting; a constitution needs five levels.
 const MAX_DEPTH: usize = 32;
 /// The most nodes, counted after aliases are expanded.
-const MAX_NODES: usize = 200_000;
+const MAX_NODES: usize = 50_000;
 
 /// A value with its place. Aliases share nodes, so an alias bomb costs no memory.
 #[derive(Debug)]
@@ -57,8 +57,13 @@ impl Node {
     }
 }
 
-/// Reads exactly one document. An empty text is `Ok(None)`.
-pub(crate) fn parse_tree(text: &str, source: &str) -> Result<Option<Rc<Node>>, Diagnostics> {
+/// Reads exactly one document. An empty text is `Ok(None)`. `lines_before` stand above the text
+/// in its file.
+pub(crate) fn parse_tree(
+    text: &str,
+    source: &str,
+    lines_before: usize,
+) -> Result<Option<Rc<Node>>, Diagnostics> {
     let mut diagnostics = Diagnostics::new(source);
     let mut builder = Builder::default();
     let options = granit_parser::options! {
@@ -70,8 +75,8 @@ pub(crate) fn parse_tree(text: &str, source: &str) -> Result<Option<Rc<Node>>, D
     };
     for next in Parser::new_from_str_with_options(text, options) {
         let step = match next {
-            Ok((event, span)) => builder.event(event, location(&span.start)),
-            Err(error) => Err(syntax_problem(&error)),
+            Ok((event, span)) => builder.event(event, location(&span.start, lines_before)),
+            Err(error) => Err(syntax_problem(&error, location(error.marker(), lines_before))),
         };
         if let Err(problem) = step {
             let Problem { kind, location, found, expected, suggestion } = problem;
@@ -82,8 +87,8 @@ pub(crate) fn parse_tree(text: &str, source: &str) -> Result<Option<Rc<Node>>, D
     Ok(builder.root)
 }
 
-fn location(mark: &Marker) -> Location {
-    Location { line: mark.line().max(1), column: mark.col() + 1 }
+fn location(mark: &Marker, lines_before: usize) -> Location {
+    Location { line: lines_before + mark.line().max(1), column: mark.col() + 1 }
 }
 
 struct Problem {
@@ -106,25 +111,37 @@ impl Problem {
     }
 }
 
-fn syntax_problem(error: &ScanError) -> Problem {
-    let at = location(error.marker());
+fn syntax_problem(error: &ScanError, at: Location) -> Problem {
+    let syntax = |found, expected| Problem::new(DiagnosticKind::Syntax, at, found, expected);
     match error.kind() {
         ErrorKind::RecursionLimitExceeded => too_deep(at),
         ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
-            Problem::new(DiagnosticKind::Syntax, at, "a tab", "spaces before the first word of a line")
+            syntax("a tab", "spaces before the first word of a line")
                 .suggest("replace tabs by spaces")
         }
         ErrorKind::UnclosedQuotedScalar => {
-            Problem::new(DiagnosticKind::Syntax, at, "a quotation mark without its partner", "a closing one")
+            syntax("a quotation mark without its partner", "a closing one")
                 .suggest("a text that begins with a quotation mark is quoted as a whole")
         }
-        ErrorKind::DirectiveDisallowed => {
-            Problem::new(DiagnosticKind::Syntax, at, "a YAML directive", "plain YAML")
-                .suggest("remove the line that starts with %")
+        ErrorKind::InvalidTrailingSingleQuotedScalar
+        | ErrorKind::InvalidTrailingDoubleQuotedScalar => {
+            syntax("more text after a closing quotation mark", "the end of the line")
+                .suggest("quote the whole text, and double or escape the marks inside it")
         }
-        _ => Problem::new(DiagnosticKind::Syntax, at, "broken YAML", "well-formed YAML")
+        ErrorKind::MappingValueNotAllowed => {
+            syntax("a second colon and space in one line", "one `key: text` a line")
+                .suggest("put the text in quotation marks")
+        }
+        ErrorKind::DirectiveDisallowed => syntax("a YAML directive", "plain YAML")
+            .suggest("remove the line that starts with %"),
+        _ => syntax("broken YAML", "well-formed YAML")
             .suggest(&format!("the parser says: {}", error.info())),
     }
+}
+
+fn too_deep(at: Location) -> Problem {
+    let expected = format!("at most {MAX_DEPTH} levels");
+    Problem::new(DiagnosticKind::Limit, at, "nesting that is too deep", &expected)
 }
 
 /// A collection whose end has not been seen.
@@ -243,11 +260,6 @@ impl Builder {
         }
         Ok(())
     }
-}
-
-fn too_deep(at: Location) -> Problem {
-    let expected = format!("at most {MAX_DEPTH} levels");
-    Problem::new(DiagnosticKind::Limit, at, "nesting that is too deep", &expected)
 }
 
 fn unknown_alias(at: Location) -> Problem {

@@ -23,6 +23,9 @@ const KEYS: [&str; 7] = [
     "assertions",
     "heldout_questions",
 ];
+/// [`KEYS`] without the assertions.
+const EXTRA_KEYS: [&str; 6] =
+    ["name", "summary", "research_only", "big_five", "metadata", "heldout_questions"];
 const ASSERTION_KEYS: [&str; 5] =
     ["text", "facet", "clarification", "questions", "additional_questions"];
 const METADATA_KEYS: [&str; 3] = ["license", "authors", "version"];
@@ -77,7 +80,7 @@ impl Constitution {
     ) -> Result<(Self, SourceMap), Diagnostics> {
         let text = decode_utf8(text.as_bytes(), source)?;
         let root = parse_root(text, source)?;
-        let mut reader = Reader { decoder: Decoder::new(source), map: SourceMap::new(source) };
+        let mut reader = Reader::new(source);
         let constitution = reader.constitution(&root);
         let map = reader.map;
         reader.decoder.diagnostics.into_result(constitution.map(|constitution| (constitution, map)))
@@ -86,7 +89,7 @@ impl Constitution {
 
 /// The one value of a document; an empty text is a problem.
 pub(crate) fn parse_root(text: &str, source: &str) -> Result<Rc<Node>, Diagnostics> {
-    match parse_tree(text, source)? {
+    match parse_tree(text, source, 0)? {
         Some(root) if !root.is_null() => Ok(root),
         _ => {
             let mut diagnostics = Diagnostics::new(source);
@@ -102,12 +105,17 @@ pub(crate) fn parse_root(text: &str, source: &str) -> Result<Rc<Node>, Diagnosti
     }
 }
 
-struct Reader {
-    decoder: Decoder,
-    map: SourceMap,
+/// Reads the parts that constitutions have in every format.
+pub(crate) struct Reader {
+    pub(crate) decoder: Decoder,
+    pub(crate) map: SourceMap,
 }
 
 impl Reader {
+    pub(crate) fn new(source: &str) -> Self {
+        Self { decoder: Decoder::new(source), map: SourceMap::new(source) }
+    }
+
     fn constitution(&mut self, root: &Node) -> Option<Constitution> {
         let what = "a constitution";
         let fields = self.decoder.mapping(root, what, &KEYS)?;
@@ -119,27 +127,35 @@ impl Reader {
             self.map.insert(Place::Summary, node.location);
             self.decoder.any_text(node, "summary")
         });
-        let research_only = match fields.optional("research_only") {
-            Some(node) => self.decoder.boolean(node, "research_only"),
-            None => Some(false),
-        };
-        let big_five = fields.optional("big_five").and_then(|node| self.big_five(node));
-        let metadata = fields.optional("metadata").map(|node| self.metadata(node));
         let assertions =
             self.decoder.required(&fields, "assertions", what, "a list of assertions");
         let assertions = assertions.map(|node| self.assertions(node));
-        let heldout_questions = self.questions(&fields, "heldout_questions", 0, |_, index| {
-            Place::HeldoutQuestion(index)
-        });
-        Some(Constitution {
-            name: name?,
-            summary: summary?,
-            research_only: research_only?,
-            big_five,
-            metadata: metadata.unwrap_or_default(),
-            assertions: assertions?,
-            heldout_questions,
-        })
+        let mut constitution = Constitution {
+            name: name.unwrap_or_else(PersonaName::placeholder),
+            summary: summary.unwrap_or_default(),
+            research_only: false,
+            big_five: None,
+            metadata: Metadata::default(),
+            assertions: assertions.unwrap_or_default(),
+            heldout_questions: Vec::new(),
+        };
+        self.optional_parts(&fields, &mut constitution);
+        // Whatever was replaced by a default above has a diagnostic, so this is never returned.
+        Some(constitution)
+    }
+
+    fn optional_parts(&mut self, fields: &Fields<'_>, constitution: &mut Constitution) {
+        constitution.research_only = fields
+            .optional("research_only")
+            .and_then(|node| self.decoder.boolean(node, "research_only"))
+            .unwrap_or_default();
+        constitution.big_five = fields.optional("big_five").and_then(|node| self.big_five(node));
+        constitution.metadata =
+            fields.optional("metadata").map(|node| self.metadata(node)).unwrap_or_default();
+        constitution.heldout_questions =
+            self.questions(fields, "heldout_questions", 0, |_, index| {
+                Place::HeldoutQuestion(index)
+            });
     }
 
     fn name(&mut self, node: &Node) -> Option<PersonaName> {
@@ -185,7 +201,8 @@ impl Reader {
 
     fn assertions(&mut self, node: &Node) -> Vec<Assertion> {
         let Value::Sequence(items) = &node.value else {
-            self.decoder.wrong_type(node, "a list of assertions (entries that start with `- text:`)");
+            let expected = "a list of assertions (entries that start with `- text:`)";
+            self.decoder.wrong_type(node, "assertions", expected);
             return Vec::new();
         };
         if items.is_empty() {
@@ -212,17 +229,8 @@ impl Reader {
             .decoder
             .required(&fields, "facet", &what, "trait, style, value, role or identity")
             .and_then(|node| self.facet(node));
-        let clarification = fields.optional("clarification").and_then(|node| {
-            self.map.insert(Place::Clarification(index), node.location);
-            self.decoder.text(node, "clarification")
-        });
-        let place = |assertion, question| Place::Question { assertion, question };
-        let questions = self.questions(&fields, "questions", index, place);
-        let kept = questions.len();
-        let additional_questions =
-            self.questions(&fields, "additional_questions", index, |assertion, question| {
-                place(assertion, kept + question)
-            });
+        let (clarification, questions, additional_questions) =
+            self.clarification_and_questions(&fields, index);
         Some(Assertion {
             text: text?,
             facet: facet?,
@@ -232,7 +240,41 @@ impl Reader {
         })
     }
 
-    fn facet(&mut self, node: &Node) -> Option<Facet> {
+    /// The parts of an assertion that are called the same in every format.
+    pub(crate) fn clarification_and_questions(
+        &mut self,
+        fields: &Fields<'_>,
+        index: usize,
+    ) -> (Option<String>, Vec<String>, Vec<String>) {
+        let clarification = fields.optional("clarification").and_then(|node| {
+            self.map.insert(Place::Clarification(index), node.location);
+            self.decoder.text(node, "clarification")
+        });
+        let place = |assertion, question| Place::Question { assertion, question };
+        let questions = self.questions(fields, "questions", index, place);
+        let kept = questions.len();
+        let additional_questions =
+            self.questions(fields, "additional_questions", index, |assertion, question| {
+                place(assertion, kept + question)
+            });
+        (clarification, questions, additional_questions)
+    }
+
+    /// What a format without a place for it carries beside the assertions.
+    pub(crate) fn extra(&mut self, node: &Node, constitution: &mut Constitution) {
+        let what = "the constitution's own record";
+        let Some(fields) = self.decoder.mapping(node, what, &EXTRA_KEYS) else { return };
+        if let Some(name) = fields.optional("name").and_then(|node| self.name(node)) {
+            constitution.name = name;
+        }
+        if let Some(node) = fields.optional("summary") {
+            self.map.insert(Place::Summary, node.location);
+            constitution.summary = self.decoder.any_text(node, "summary").unwrap_or_default();
+        }
+        self.optional_parts(&fields, constitution);
+    }
+
+    pub(crate) fn facet(&mut self, node: &Node) -> Option<Facet> {
         let text = self.decoder.text(node, "facet")?;
         let found = Facet::ALL.into_iter().find(|facet| facet.as_str() == text);
         if found.is_none() {

@@ -9,7 +9,7 @@ use crate::{
 
 /// The largest text that is read, in bytes. A constitution of 10 assertions with 50 questions
 /// each has about 100,000.
-pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+pub const MAX_BYTES: usize = 1024 * 1024;
 
 /// The bytes of a file, at most one more than [`MAX_BYTES`] of them.
 pub(crate) fn read_bounded(path: &Path) -> Result<Vec<u8>, ConstitutionError> {
@@ -29,7 +29,7 @@ pub(crate) fn decode_utf8<'a>(bytes: &'a [u8], source: &str) -> Result<&'a str, 
             DiagnosticKind::Limit,
             Location::START,
             format!("more than {MAX_BYTES} bytes"),
-            "a text of at most 4 MiB",
+            "a text of at most 1 MiB",
             Some("check that this is the right file".into()),
         );
         return Err(diagnostics);

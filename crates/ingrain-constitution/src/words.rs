@@ -5,7 +5,8 @@
 
 use std::{
     cmp::Ordering,
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
+    rc::Rc,
 };
 
 /// Two texts are near-duplicates when their word sets overlap this much: `|A n B| / |A u B|`.
@@ -18,23 +19,80 @@ const MAX_COMPARISONS: usize = 2_000_000;
 /// The lower-cased words of a text, apostrophes kept straight inside words.
 pub(crate) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
-    let mut word = String::new();
-    for character in text.chars() {
-        match character {
-            '\'' | '\u{2019}' if !word.is_empty() => word.push('\''),
-            _ if character.is_alphanumeric() => word.extend(character.to_lowercase()),
-            _ => finish(&mut word, &mut words),
-        }
-    }
-    finish(&mut word, &mut words);
+    for_each_word(text, |word| words.push(word.to_owned()));
     words
 }
 
-fn finish(word: &mut String, words: &mut Vec<String>) {
-    let trimmed = word.trim_end_matches('\'').len();
-    word.truncate(trimmed);
-    if !word.is_empty() {
-        words.push(std::mem::take(word));
+fn for_each_word(text: &str, mut see: impl FnMut(&str)) {
+    let mut word = String::new();
+    // The space ends the last word.
+    for character in text.chars().chain([' ']) {
+        match character {
+            'a'..='z' | '0'..='9' => word.push(character),
+            'A'..='Z' => word.push(character.to_ascii_lowercase()),
+            '\'' | '\u{2019}' if !word.is_empty() => word.push('\''),
+            _ if !character.is_ascii() && character.is_alphanumeric() => {
+                word.extend(character.to_lowercase());
+            }
+            _ => {
+                let trimmed = word.trim_end_matches('\'');
+                if !trimmed.is_empty() {
+                    see(trimmed);
+                }
+                word.clear();
+            }
+        }
+    }
+}
+
+/// Words as numbers, so that texts are cut up and words looked at only once.
+#[derive(Default)]
+pub(crate) struct Lexicon {
+    ids: HashMap<Rc<str>, u32>,
+    spellings: Vec<Rc<str>>,
+    /// Of each word, the number of its stem, unless it is a stop word.
+    content: Vec<Option<u32>>,
+}
+
+impl Lexicon {
+    /// The number of a word, which becomes known by this.
+    pub(crate) fn id(&mut self, word: &str) -> u32 {
+        if let Some(id) = self.ids.get(word) {
+            return *id;
+        }
+        let id = self.content.len() as u32;
+        let spelling: Rc<str> = word.into();
+        self.spellings.push(Rc::clone(&spelling));
+        self.ids.insert(spelling, id);
+        self.content.push(None);
+        if !is_stop_word(word) {
+            let stem = stem(word);
+            let stem = if stem == word { id } else { self.id(stem) };
+            self.content[id as usize] = Some(stem);
+        }
+        id
+    }
+
+    /// The words of a text in their order.
+    pub(crate) fn words(&mut self, text: &str) -> Vec<u32> {
+        let mut ids = Vec::new();
+        for_each_word(text, |word| ids.push(self.id(word)));
+        ids
+    }
+
+    /// The set of stems of the words that say what a text is about.
+    pub(crate) fn content(&self, words: &[u32]) -> BTreeSet<u32> {
+        words.iter().filter_map(|word| self.content[*word as usize]).collect()
+    }
+
+    /// The numbers of all known words for which this holds.
+    pub(crate) fn select(&self, holds: impl Fn(&str) -> bool) -> HashSet<u32> {
+        self.ids.iter().filter(|(word, _)| holds(word)).map(|(_, id)| *id).collect()
+    }
+
+    /// The spelling of a word or stem.
+    pub(crate) fn spelling(&self, id: u32) -> &str {
+        self.spellings.get(id as usize).map_or("", AsRef::as_ref)
     }
 }
 
@@ -55,13 +113,18 @@ const STOP_WORDS: &[&str] = &[
     "would", "you", "your",
 ];
 
-pub(crate) fn is_stop_word(word: &str) -> bool {
-    STOP_WORDS.binary_search(&word).is_ok()
+fn is_stop_word(word: &str) -> bool {
+    const LONGEST: usize = 10;
+    word.len() <= LONGEST && STOP_WORDS.binary_search(&word).is_ok()
 }
 
 /// A rough word stem: common English endings cut off, so that `apologise` and `apologies` meet.
 pub(crate) fn stem(word: &str) -> &str {
     let word = word.strip_suffix("'s").unwrap_or(word);
+    // Every ending below ends in one of these.
+    if !word.ends_with(['s', 'e', 'd', 'g', 'y']) {
+        return word;
+    }
     for ending in ["ingly", "edly", "ising", "izing", "ised", "ized", "ise", "ize", "ies", "ing",
         "ed", "ly", "es", "s", "e", "y"]
     {
@@ -72,11 +135,6 @@ pub(crate) fn stem(word: &str) -> &str {
         }
     }
     word
-}
-
-/// The stems of the words that say what a text is about.
-pub(crate) fn content_stems(text: &str) -> BTreeSet<String> {
-    words(text).iter().filter(|word| !is_stop_word(word)).map(|word| stem(word).to_owned()).collect()
 }
 
 /// `|A n B| / |A u B|`; 0 for two empty sets.
@@ -93,7 +151,7 @@ pub(crate) fn jaccard<T: Ord>(left: &BTreeSet<T>, right: &BTreeSet<T>) -> f64 {
 /// rarest words, so only texts that meet under a rare word are compared (prefix filtering,
 /// Chaudhuri et al. 2006).
 pub(crate) fn near_duplicates(
-    texts: &[&str],
+    texts: &[&[u32]],
     split: Option<usize>,
     limit: usize,
 ) -> Vec<(usize, usize)> {
@@ -129,20 +187,12 @@ pub(crate) fn near_duplicates(
 }
 
 /// The word set of each text as sorted numbers; the rarer a word, the smaller its number.
-fn rarest_first(texts: &[&str]) -> Vec<Vec<u32>> {
-    let mut ids: HashMap<String, u32> = HashMap::new();
-    let mut counts: Vec<u32> = Vec::new();
+fn rarest_first(texts: &[&[u32]]) -> Vec<Vec<u32>> {
+    let known = texts.iter().flat_map(|words| words.iter()).max().map_or(0, |id| *id as usize + 1);
+    let mut counts = vec![0_u32; known];
     let mut sets: Vec<Vec<u32>> = Vec::with_capacity(texts.len());
-    for text in texts {
-        let mut set: Vec<u32> = Vec::new();
-        for word in words(text) {
-            let next = ids.len() as u32;
-            let id = *ids.entry(word).or_insert(next);
-            if id == next {
-                counts.push(0);
-            }
-            set.push(id);
-        }
+    for words in texts {
+        let mut set = words.to_vec();
         set.sort_unstable();
         set.dedup();
         for id in &set {
@@ -150,7 +200,7 @@ fn rarest_first(texts: &[&str]) -> Vec<Vec<u32>> {
         }
         sets.push(set);
     }
-    let mut by_rarity: Vec<u32> = (0..counts.len() as u32).collect();
+    let mut by_rarity: Vec<u32> = (0..known as u32).collect();
     by_rarity.sort_unstable_by_key(|id| (counts[*id as usize], *id));
     let mut rank = counts;
     for (place, id) in by_rarity.iter().enumerate() {
@@ -192,6 +242,7 @@ mod tests {
     #[test]
     fn stop_words_are_sorted_for_the_binary_search() {
         assert!(STOP_WORDS.is_sorted());
+        assert!(STOP_WORDS.iter().all(|word| is_stop_word(word)));
     }
 
     #[test]
@@ -202,6 +253,17 @@ mod tests {
             assert_eq!(stem(left), stem(right), "{left} {right}");
         }
         assert_eq!(stem("is"), "is");
+    }
+
+    #[test]
+    fn a_lexicon_knows_words_by_number_and_content_by_stem() {
+        let mut lexicon = Lexicon::default();
+        let joking = lexicon.words("I was joking about the jokes");
+        let jokes = lexicon.words("Jokes!");
+        assert_eq!(joking.len(), 6);
+        assert_eq!(lexicon.content(&joking), lexicon.content(&jokes));
+        let stem = lexicon.content(&jokes).first().copied().expect("a stem");
+        assert_eq!(lexicon.spelling(stem), "jok");
     }
 
     #[test]
@@ -216,6 +278,9 @@ mod tests {
         ];
         // 0-1 share 5 of 7 words; 2-5 all of 6; 2-3 share 5 of 10 (how do i boil egg), which is
         // 0.5; 3-5 the same.
+        let mut lexicon = Lexicon::default();
+        let texts: Vec<Vec<u32>> = texts.iter().map(|text| lexicon.words(text)).collect();
+        let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
         let sorted = |split, limit| {
             let mut pairs = near_duplicates(&texts, split, limit);
             pairs.sort_unstable();

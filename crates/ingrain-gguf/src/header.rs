@@ -11,7 +11,7 @@ use crate::{GgufError, TensorInfo, Value};
 const MAX_KEY: u64 = 65_535;
 /// Where data starts when `general.alignment` is absent.
 const DEFAULT_ALIGNMENT: u32 = 32;
-/// A page; no writer uses more than 4,096.
+/// No writer is known to align to more than a page.
 const MAX_ALIGNMENT: u32 = 1 << 20;
 
 /// Everything before the data section.

@@ -55,11 +55,10 @@ impl TokenBatch {
                 tokens[row * seq + column] = id as i32;
             }
             let before = positions.len();
-            for (column, _) in
-                sequence.completion.iter().enumerate().skip(1).filter(|&(_, &is)| is)
-            {
+            let predicted = sequence.ids.iter().zip(&sequence.completion).enumerate().skip(1);
+            for (column, (&id, _)) in predicted.filter(|(_, (_, is))| **is) {
                 positions.push((row * seq + column - 1) as i32);
-                targets.push(sequence.ids[column] as i32);
+                targets.push(id as i32);
             }
             counts.push(positions.len() - before);
         }

@@ -3,36 +3,18 @@
 //! One [`DecoderConfig`] describes every family this crate runs; a family adds a mapping of names and
 //! flags here, never a copy of a layer.
 
+mod fields;
+mod rope;
+
 use std::path::Path;
 
 use ingrain_gguf::GgufFile;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use self::fields::Fields;
 use crate::LmError;
 
-/// How rotary frequencies are stretched beyond the length a model was first trained for.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum RopeScaling {
-    /// Llama 3.1: low frequencies are divided by `factor`, high ones kept, a ramp between.
-    Llama3 {
-        /// Divisor of the low frequencies.
-        factor: f64,
-        /// Wavelengths above `original_max_position / low_freq_factor` are divided in full.
-        low_freq_factor: f64,
-        /// Wavelengths below `original_max_position / high_freq_factor` are kept.
-        high_freq_factor: f64,
-        /// Context of the first training, in tokens.
-        original_max_position: usize,
-    },
-    /// Every frequency divided by `factor`.
-    Linear {
-        /// The divisor.
-        factor: f64,
-    },
-    /// Divisors given one a frequency (GGUF stores Llama 3.1's in `rope_freqs.weight`).
-    Factors(Vec<f32>),
-}
+pub use rope::RopeScaling;
 
 /// Shapes and constants of a decoder-only language model.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,13 +125,19 @@ impl DecoderConfig {
         let number = |name: &str| file.get::<f32>(&key(name)).map(|v| v.map(f64::from));
         let hidden_size = size("embedding_length")?;
         let num_heads = size("attention.head_count")?;
-        let scaling = match file.get::<&str>(&key("rope.scaling.type"))? {
+        let scaling_key = key("rope.scaling.type");
+        let scaling = match file.get::<&str>(&scaling_key)? {
+            None | Some("none") => rope_factors.map(RopeScaling::Factors),
             Some("linear") => {
-                Some(RopeScaling::Linear {
-                    factor: f64::from(file.require::<f32>(&key("rope.scaling.factor"))?),
-                })
+                let factor = f64::from(file.require::<f32>(&key("rope.scaling.factor"))?);
+                Some(RopeScaling::Linear { factor })
             }
-            _ => rope_factors.map(RopeScaling::Factors),
+            Some(other) => {
+                return Err(LmError::file(
+                    path,
+                    format!("{scaling_key} is {other:?}; supported: none, linear"),
+                ));
+            }
         };
         let config = Self {
             vocab_size,
@@ -169,29 +157,34 @@ impl DecoderConfig {
             attention_bias: file.tensor("blk.0.attn_q.bias").is_some(),
             mlp_bias: file.tensor("blk.0.ffn_gate.bias").is_some(),
         };
+        if let Some(rotated) = optional("rope.dimension_count")?
+            && rotated != config.head_dim
+        {
+            let name = key("rope.dimension_count");
+            return Err(LmError::file(
+                path,
+                format!("{name} is {rotated}; only whole heads ({}) are supported", config.head_dim),
+            ));
+        }
         config.validated(path)
     }
 
     /// The equivalent HF `config.json`, for exports.
-    #[must_use]
-    pub fn to_hf(&self) -> Value {
+    ///
+    /// # Errors
+    /// [`LmError::Config`] if rotary divisors out of a GGUF file follow no rule that the form knows.
+    pub fn to_hf(&self) -> Result<Value, LmError> {
         let rope_scaling = match &self.rope_scaling {
-            None | Some(RopeScaling::Factors(_)) => Value::Null,
-            Some(RopeScaling::Linear { factor }) => {
-                json!({"rope_type": "linear", "factor": factor})
-            }
-            Some(RopeScaling::Llama3 {
-                factor,
-                low_freq_factor,
-                high_freq_factor,
-                original_max_position,
-            }) => json!({
-                "rope_type": "llama3", "factor": factor, "low_freq_factor": low_freq_factor,
-                "high_freq_factor": high_freq_factor,
-                "original_max_position_embeddings": original_max_position,
-            }),
+            None => Value::Null,
+            Some(scaling) => scaling.to_hf(&self.unscaled_frequencies()).ok_or_else(|| {
+                LmError::Config(
+                    "rope_freqs.weight follows no rule that config.json can express; \
+                     export from the model's HF directory instead"
+                        .into(),
+                )
+            })?,
         };
-        json!({
+        Ok(json!({
             "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
             "vocab_size": self.vocab_size, "hidden_size": self.hidden_size,
             "intermediate_size": self.intermediate_size, "num_hidden_layers": self.num_layers,
@@ -201,7 +194,7 @@ impl DecoderConfig {
             "max_position_embeddings": self.max_position,
             "tie_word_embeddings": self.tie_embeddings, "attention_bias": self.attention_bias,
             "mlp_bias": self.mlp_bias, "torch_dtype": "float32",
-        })
+        }))
     }
 
     /// Query heads that share one key and value head.
@@ -210,37 +203,18 @@ impl DecoderConfig {
         self.num_heads / self.num_kv_heads
     }
 
-    /// Divisor of each of the `head_dim / 2` rotary frequencies, times the frequency itself.
+    /// The `head_dim / 2` rotary frequencies, in radians a token.
     pub(crate) fn rope_frequencies(&self) -> Vec<f64> {
-        let half = self.head_dim / 2;
-        (0..half)
-            .map(|i| {
-                let base = self.rope_theta.powf(-2.0 * i as f64 / self.head_dim as f64);
-                match &self.rope_scaling {
-                    None => base,
-                    Some(RopeScaling::Linear { factor }) => base / factor,
-                    Some(RopeScaling::Factors(factors)) => base / f64::from(factors[i]),
-                    Some(RopeScaling::Llama3 {
-                        factor,
-                        low_freq_factor,
-                        high_freq_factor,
-                        original_max_position,
-                    }) => {
-                        let length = *original_max_position as f64;
-                        let wavelength = std::f64::consts::TAU / base;
-                        if wavelength < length / high_freq_factor {
-                            base
-                        } else if wavelength > length / low_freq_factor {
-                            base / factor
-                        } else {
-                            let smooth = (length / wavelength - low_freq_factor)
-                                / (high_freq_factor - low_freq_factor);
-                            (1.0 - smooth) * base / factor + smooth * base
-                        }
-                    }
-                }
-            })
-            .collect()
+        let divisor = |(index, base): (usize, f64)| match &self.rope_scaling {
+            None => base,
+            Some(scaling) => base / scaling.divisor(index, base),
+        };
+        self.unscaled_frequencies().into_iter().enumerate().map(divisor).collect()
+    }
+
+    fn unscaled_frequencies(&self) -> Vec<f64> {
+        let exponent = |i: usize| -2.0 * i as f64 / self.head_dim as f64;
+        (0..self.head_dim / 2).map(|i| self.rope_theta.powf(exponent(i))).collect()
     }
 
     fn validated(self, path: &Path) -> Result<Self, LmError> {
@@ -273,106 +247,15 @@ impl DecoderConfig {
         {
             return bad(format!("rope_freqs has {} values, expected {}", f.len(), self.head_dim / 2));
         }
-        if !(self.rope_theta > 0.0 && self.rms_norm_eps >= 0.0) {
-            return bad("rope_theta must be above 0 and rms_norm_eps at least 0".into());
+        if !(self.rope_theta.is_finite() && self.rope_theta > 0.0) {
+            return bad(format!("rope_theta is {}; expected a number above 0", self.rope_theta));
+        }
+        if !(self.rms_norm_eps.is_finite() && self.rms_norm_eps >= 0.0) {
+            return bad(format!("rms_norm_eps is {}; expected at least 0", self.rms_norm_eps));
+        }
+        if !self.rope_frequencies().iter().all(|f| f.is_finite() && *f > 0.0) {
+            return bad("its rotary scaling makes a frequency that is not above 0".into());
         }
         Ok(self)
-    }
-}
-
-/// Typed access to a JSON object, with errors that name file and field.
-struct Fields<'a> {
-    path: &'a Path,
-    object: &'a Map<String, Value>,
-}
-
-impl<'a> Fields<'a> {
-    fn wrong(&self, name: &str, expected: &str) -> LmError {
-        match self.object.get(name) {
-            Some(found) => {
-                LmError::file(self.path, format!("{name} is {found}; expected {expected}"))
-            }
-            None => LmError::file(self.path, format!("{name} is missing; expected {expected}")),
-        }
-    }
-
-    fn text(&self, name: &str) -> Result<&'a str, LmError> {
-        self.object.get(name).and_then(Value::as_str).ok_or_else(|| self.wrong(name, "a string"))
-    }
-
-    fn size(&self, name: &str) -> Result<usize, LmError> {
-        self.object
-            .get(name)
-            .and_then(Value::as_u64)
-            .map(|v| v as usize)
-            .ok_or_else(|| self.wrong(name, "a whole number"))
-    }
-
-    fn size_or(&self, name: &str, default: usize) -> Result<usize, LmError> {
-        if self.is_absent(name) { Ok(default) } else { self.size(name) }
-    }
-
-    fn number_or(&self, name: &str, default: f64) -> Result<f64, LmError> {
-        if self.is_absent(name) {
-            return Ok(default);
-        }
-        self.object.get(name).and_then(Value::as_f64).ok_or_else(|| self.wrong(name, "a number"))
-    }
-
-    fn flag_or(&self, name: &str, default: bool) -> Result<bool, LmError> {
-        if self.is_absent(name) {
-            return Ok(default);
-        }
-        self.object
-            .get(name)
-            .and_then(Value::as_bool)
-            .ok_or_else(|| self.wrong(name, "true or false"))
-    }
-
-    fn object(&self, name: &str) -> Result<Option<Fields<'a>>, LmError> {
-        if self.is_absent(name) {
-            return Ok(None);
-        }
-        let object = self
-            .object
-            .get(name)
-            .and_then(Value::as_object)
-            .ok_or_else(|| self.wrong(name, "an object"))?;
-        Ok(Some(Fields { path: self.path, object }))
-    }
-
-    fn is_absent(&self, name: &str) -> bool {
-        self.object.get(name).is_none_or(Value::is_null)
-    }
-
-    fn rope_scaling(&self) -> Result<Option<RopeScaling>, LmError> {
-        let kind = if self.is_absent("rope_type") && self.is_absent("type") {
-            "default"
-        } else if self.is_absent("rope_type") {
-            self.text("type")?
-        } else {
-            self.text("rope_type")?
-        };
-        match kind {
-            "default" => Ok(None),
-            "linear" => Ok(Some(RopeScaling::Linear { factor: self.positive("factor")? })),
-            "llama3" => Ok(Some(RopeScaling::Llama3 {
-                factor: self.positive("factor")?,
-                low_freq_factor: self.positive("low_freq_factor")?,
-                high_freq_factor: self.positive("high_freq_factor")?,
-                original_max_position: self.size("original_max_position_embeddings")?,
-            })),
-            other => Err(LmError::file(
-                self.path,
-                format!("rope_type {other:?} is not supported; supported: default, linear, llama3"),
-            )),
-        }
-    }
-
-    fn positive(&self, name: &str) -> Result<f64, LmError> {
-        match self.object.get(name).and_then(Value::as_f64) {
-            Some(v) if v > 0.0 => Ok(v),
-            _ => Err(self.wrong(name, "a number above 0")),
-        }
     }
 }

@@ -57,6 +57,9 @@ pub enum LmError {
     /// A file that cannot be hashed or written.
     #[error(transparent)]
     Run(#[from] ingrain_run::RunError),
+    /// A model that cannot be described in the form asked for.
+    #[error("configuration: {0}")]
+    Config(String),
     /// A LoRA configuration or adapter that does not fit the model.
     #[error("adapter: {0}")]
     Adapter(String),
@@ -69,6 +72,14 @@ pub enum LmError {
         tokens: usize,
         /// The model's limit.
         limit: usize,
+    },
+    /// Tokens that the model cannot read.
+    #[error("{what}: {reason}")]
+    Tokens {
+        /// Which text.
+        what: String,
+        /// Why not.
+        reason: String,
     },
     /// A device that this build or machine does not have.
     #[error("device {device:?}: {reason}")]

@@ -26,13 +26,13 @@ impl LocalModel {
         if weights.exists() {
             return Err(LmError::file(&weights, "is already there; choose an empty directory"));
         }
+        let mut config = self.model.config().to_hf()?;
         std::fs::create_dir_all(dir).map_err(LmError::io(dir))?;
         let model = match &self.adapter {
             Some(adapter) => self.model.clone().fold(&adapter.untracked()),
             None => self.model.clone(),
         };
         self.tokenizer.save(dir)?;
-        let mut config = model.config().to_hf();
         let bos = self.tokenizer.bos_id();
         let eos = self.tokenizer.stop_ids();
         config["bos_token_id"] = json!(bos);

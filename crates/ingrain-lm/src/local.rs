@@ -84,7 +84,8 @@ impl LocalModel {
     /// Continues token sequences as they are, without a chat template.
     ///
     /// # Errors
-    /// [`LmError::TooLong`] if a prompt fills the context.
+    /// [`LmError::Tokens`] or [`LmError::TooLong`] if a prompt is empty, holds a token that the model does
+    /// not have, or fills the context.
     pub fn generate(
         &self,
         prompts: &[Prompt],
@@ -125,10 +126,11 @@ impl LocalModel {
     /// Sequences are batched by length; results are in the order of the input.
     ///
     /// # Errors
-    /// [`LmError::TooLong`] if one does not fit the context.
+    /// [`LmError::Tokens`] or [`LmError::TooLong`] if one is empty, holds a token that the model does not
+    /// have, or does not fit the context.
     pub fn score(&self, sequences: &[TokenSequence]) -> Result<Vec<Vec<f32>>, LmError> {
         for (index, sequence) in sequences.iter().enumerate() {
-            self.model.check_length(&format!("text {index}"), sequence.ids.len())?;
+            self.model.check_tokens(&format!("text {index}"), &sequence.ids)?;
         }
         let mut order: Vec<usize> = (0..sequences.len()).collect();
         order.sort_by_key(|&i| std::cmp::Reverse(sequences[i].ids.len()));

@@ -105,6 +105,23 @@ impl CausalLm {
         self
     }
 
+    /// Checks that a sequence is one that this model reads: some tokens, all of its vocabulary, no more
+    /// than its context holds.
+    ///
+    /// # Errors
+    /// [`LmError::Tokens`] or [`LmError::TooLong`], naming `what`.
+    pub fn check_tokens(&self, what: &str, ids: &[u32]) -> Result<(), LmError> {
+        let bad = |reason: String| Err(LmError::Tokens { what: what.to_owned(), reason });
+        if ids.is_empty() {
+            return bad("is empty; give at least one token".into());
+        }
+        let vocab = self.config.vocab_size;
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= vocab) {
+            return bad(format!("holds token {id}; the model's vocabulary has {vocab}"));
+        }
+        self.check_length(what, ids.len())
+    }
+
     /// Checks that a sequence fits the context.
     ///
     /// # Errors

@@ -88,8 +88,11 @@ impl SelfTest {
         let mut worst = 0.0f64;
         for (case, (base, adapted)) in self.cases.iter().zip(base.iter().zip(&adapted)) {
             let tokens = case.completion_token_ids.len().max(1) as f64;
-            worst = worst.max((case.base_logprob - sum(base)).abs() / tokens);
-            worst = worst.max((case.adapter_logprob - sum(adapted)).abs() / tokens);
+            for difference in [case.base_logprob - sum(base), case.adapter_logprob - sum(adapted)] {
+                // A log-probability that is no number (`max` would skip it) agrees with nothing.
+                let difference = if difference.is_nan() { f64::INFINITY } else { difference.abs() };
+                worst = worst.max(difference / tokens);
+            }
         }
         Ok(worst)
     }
@@ -97,8 +100,11 @@ impl SelfTest {
     /// Recomputes every case and fails if one differs by more than the recorded tolerance.
     ///
     /// # Errors
-    /// [`LmError::File`] naming `path` and the difference.
+    /// [`LmError::File`] naming `path` and the difference, or that there are no cases.
     pub fn verify(&self, path: &Path, model: &LocalModel, adapter: &Adapter) -> Result<f64, LmError> {
+        if self.cases.is_empty() {
+            return Err(LmError::file(path, "holds no cases, so it proves nothing; record it again"));
+        }
         let worst = self.max_difference(model, adapter)?;
         if worst <= self.base.tolerance {
             return Ok(worst);

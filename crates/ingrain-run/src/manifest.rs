@@ -10,75 +10,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::outputs::{hash_outputs, move_aside, unchanged};
-use crate::{Event, Observer, RunError, StagePlan, sha256_hex, write_json_atomic};
+use crate::plan::{changed, hash_inputs};
+use crate::{
+    Event, Observer, RunError, StagePlan, StageRecord, StageState, StageSummary, write_json_atomic,
+};
 
 const SCHEMA: u32 = 1;
-
-/// How far a stage is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StageState {
-    /// Not begun, or to be looked at again because a stage before it was redone.
-    Pending,
-    /// Begun and not finished: running now, or killed.
-    Running,
-    /// Finished.
-    Done,
-}
-
-/// A file that a stage wrote.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutputFile {
-    /// Path relative to the run directory, with `/`.
-    pub path: String,
-    /// Content hash.
-    pub sha256: String,
-    /// Size in bytes.
-    pub bytes: u64,
-    /// Records in it, where the stage counted them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub count: Option<u64>,
-}
-
-/// What the manifest holds of one stage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StageRecord {
-    /// Stage name.
-    pub name: String,
-    /// How far it is.
-    pub state: StageState,
-    /// Hash over all inputs.
-    pub input_hash: String,
-    /// Hash of each input, by name.
-    pub inputs: BTreeMap<String, String>,
-    /// Stages whose outputs it reads.
-    pub after: Vec<String>,
-    /// Files written; empty until the stage has finished once.
-    pub outputs: Vec<OutputFile>,
-    /// Wall-clock seconds, added up over interruptions.
-    pub seconds: f64,
-    /// Tokens processed, added up over interruptions.
-    pub tokens: u64,
-    /// Versions of what produced it, by name.
-    pub versions: BTreeMap<String, String>,
-}
-
-impl StageRecord {
-    /// A stage of which nothing is known yet.
-    pub(crate) fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            state: StageState::Pending,
-            input_hash: String::new(),
-            inputs: BTreeMap::new(),
-            after: Vec::new(),
-            outputs: Vec::new(),
-            seconds: 0.0,
-            tokens: 0,
-            versions: BTreeMap::new(),
-        }
-    }
-}
 
 /// What is to be done about a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +86,13 @@ impl Manifest {
         self.contents.stages.iter().find(|s| s.name == name)
     }
 
+    /// Cost of each stage so far, as [`crate::Summary`] wants it.
+    #[must_use]
+    pub fn summaries(&self) -> Vec<StageSummary> {
+        let summary = |s: &StageRecord| StageSummary::new(&s.name, s.seconds, s.tokens);
+        self.contents.stages.iter().map(summary).collect()
+    }
+
     /// Records a fact about the whole run (base weights, seed, persona), not part of any hash.
     ///
     /// # Errors
@@ -189,11 +133,7 @@ impl Manifest {
     ///
     /// # Errors
     /// [`RunError::StageOrder`] if a stage in `after` is not done; otherwise I/O.
-    pub fn begin(
-        &mut self,
-        plan: &StagePlan,
-        observer: &dyn Observer,
-    ) -> Result<Begin, RunError> {
+    pub fn begin(&mut self, plan: &StagePlan, observer: &dyn Observer) -> Result<Begin, RunError> {
         let inputs = self.resolve_inputs(plan)?;
         let input_hash = hash_inputs(&inputs);
         let (begin, why) = self.decide(plan, &inputs, &input_hash)?;
@@ -207,6 +147,7 @@ impl Manifest {
                 input_hash,
                 inputs,
                 after: plan.after.clone(),
+                files: plan.files.clone(),
                 versions: self.contents.versions.clone(),
                 ..StageRecord::new(&plan.name)
             });
@@ -259,8 +200,7 @@ impl Manifest {
     /// I/O only.
     pub fn forget_all(&mut self) -> Result<(), RunError> {
         for stage in std::mem::take(&mut self.contents.stages) {
-            let files: Vec<_> = stage.outputs.into_iter().map(|o| o.path).collect();
-            move_aside(&self.dir, &stage.name, &files)?;
+            move_aside(&self.dir, &stage.name, &stage.files)?;
         }
         self.save()
     }
@@ -341,31 +281,13 @@ impl Manifest {
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Contents, RunError> {
-    let malformed = |reason: String| RunError::Malformed {
-        path: path.to_path_buf(),
-        what: "manifest",
-        reason,
-    };
-    let contents: Contents =
-        serde_json::from_slice(bytes).map_err(|e| malformed(e.to_string()))?;
+    let malformed =
+        |reason: String| RunError::Malformed { path: path.to_path_buf(), what: "manifest", reason };
+    let contents: Contents = serde_json::from_slice(bytes).map_err(|e| malformed(e.to_string()))?;
     if contents.schema != SCHEMA {
         return Err(malformed(format!("schema {}, expected {SCHEMA}", contents.schema)));
     }
     Ok(contents)
-}
-
-fn hash_inputs(inputs: &BTreeMap<String, String>) -> String {
-    // The length keeps a name that contains `=` or a newline from looking like two.
-    let lines: Vec<_> =
-        inputs.iter().map(|(name, hash)| format!("{}:{name}={hash}\n", name.len())).collect();
-    sha256_hex(lines.concat().as_bytes())
-}
-
-fn changed(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> String {
-    let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
-    let changed: Vec<_> =
-        names.into_iter().filter(|n| old.get(*n) != new.get(*n)).map(String::as_str).collect();
-    changed.join(", ")
 }
 
 fn note_text(why: Option<String>, moved: Option<String>) -> Option<String> {

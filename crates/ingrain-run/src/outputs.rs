@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::manifest::OutputFile;
-use crate::{RunError, sha256_file};
+use crate::{OutputFile, RunError, sha256_file};
 
 /// Where files of outdated stages go, one generation a stage.
 const STALE_DIR: &str = "stale";

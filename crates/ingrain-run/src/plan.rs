@@ -1,6 +1,6 @@
 //! What a stage depends on and what it writes, said before it runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
@@ -36,12 +36,7 @@ impl StagePlan {
     /// A stage without inputs or files.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            inputs: BTreeMap::new(),
-            after: Vec::new(),
-            files: Vec::new(),
-        }
+        Self { name: name.into(), inputs: BTreeMap::new(), after: Vec::new(), files: Vec::new() }
     }
 
     /// An input given as text.
@@ -91,4 +86,20 @@ impl StagePlan {
     pub fn name(&self) -> &str {
         &self.name
     }
+}
+
+/// One hash over all inputs.
+pub(crate) fn hash_inputs(inputs: &BTreeMap<String, String>) -> String {
+    // The length keeps a name that contains `=` or a newline from looking like two.
+    let lines: Vec<_> =
+        inputs.iter().map(|(name, hash)| format!("{}:{name}={hash}\n", name.len())).collect();
+    sha256_hex(lines.concat().as_bytes())
+}
+
+/// Names of the inputs that differ.
+pub(crate) fn changed(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> String {
+    let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    let changed: Vec<_> =
+        names.into_iter().filter(|n| old.get(*n) != new.get(*n)).map(String::as_str).collect();
+    changed.join(", ")
 }

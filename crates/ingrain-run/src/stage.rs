@@ -71,16 +71,19 @@ impl Manifest {
             return Ok(self.reused(plan, observer));
         }
         let dir = self.dir().to_path_buf();
-        let run = StageRun { dir, begin, observer, progress: Mutex::new(Progress::new(self, plan)) };
+        let run =
+            StageRun { dir, begin, observer, progress: Mutex::new(Progress::new(self, plan)) };
         let result = work(&run);
-        let counts = run.end()?;
+        let ended = run.end();
+        // Of two failures, the stage's own explains more.
         result?;
-        Ok(self.finish(plan, &counts)?)
+        Ok(self.finish(plan, &ended?)?)
     }
 
     fn reused(&self, plan: &StagePlan, observer: &dyn Observer) -> StageRecord {
         // `begin` has just found it.
-        let record = self.stage(plan.name()).cloned().unwrap_or_else(|| StageRecord::new(plan.name()));
+        let record =
+            self.stage(plan.name()).cloned().unwrap_or_else(|| StageRecord::new(plan.name()));
         observer.on_event(&Event::StageFinished {
             stage: record.name.clone(),
             done: record.outputs.iter().filter_map(|o| o.count).sum(),

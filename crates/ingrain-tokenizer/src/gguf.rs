@@ -12,6 +12,7 @@ use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::normalizers::NFC;
 use tokenizers::{AddedToken, Tokenizer};
 
+use crate::sentencepiece::{BlankBefore, Kind, Model, Piece};
 use crate::tokenizer::Parts;
 use crate::{TokenizerError, pre_tokenizer};
 
@@ -25,11 +26,14 @@ pub(crate) fn read(file: &GgufFile) -> Result<Parts, TokenizerError> {
     let model: &str = file.require("tokenizer.ggml.model")?;
     let (tokenizer, adds_bos) = match model {
         "gpt2" => byte_level(file, &vocabulary)?,
+        "llama" => (sentence_piece(file, &vocabulary)?, true),
         _ => {
             return Err(invalid(
                 file.path(),
                 "tokenizer.ggml.model",
-                format!("tokenizers of kind {model:?} are not known here; expected \"gpt2\""),
+                format!(
+                    "tokenizers of kind {model:?} are not known here; expected \"gpt2\" (byte-level BPE) or \"llama\" (SentencePiece)"
+                ),
             ));
         }
     };
@@ -152,6 +156,33 @@ fn byte_level(
     tokenizer.add_tokens(user_defined).map_err(refused)?;
     tokenizer.add_special_tokens(control).map_err(refused)?;
     Ok((tokenizer, named.adds_bos))
+}
+
+/// SentencePiece BPE.
+fn sentence_piece(
+    file: &GgufFile,
+    vocabulary: &Vocabulary<'_>,
+) -> Result<Tokenizer, TokenizerError> {
+    const SCORES: &str = "tokenizer.ggml.scores";
+    let path = file.path();
+    let scores: &[f32] = file.require(SCORES)?;
+    if scores.len() != vocabulary.tokens.len() {
+        let problem =
+            format!("has {} entries for {} tokens", scores.len(), vocabulary.tokens.len());
+        return Err(invalid(path, SCORES, problem));
+    }
+    let mut pieces = Vec::with_capacity(scores.len());
+    for (id, (text, &score)) in vocabulary.tokens.iter().zip(scores).enumerate() {
+        let number = vocabulary.types[id];
+        let Some(kind) = Kind::from_number(number) else {
+            let problem = format!("token {id} has the unknown type {number}");
+            return Err(invalid(path, "tokenizer.ggml.token_type", problem));
+        };
+        pieces.push(Piece { text: text.clone(), score, kind });
+    }
+    let blank = file.get("tokenizer.ggml.add_space_prefix")?.unwrap_or(true);
+    let blank_before = if blank { BlankBefore::EveryText } else { BlankBefore::Nothing };
+    Model { pieces, blank_before }.tokenizer(path, "tokenizer.ggml.tokens")
 }
 
 /// A token in GPT-2's spelling of bytes; some converters leave a few tokens as plain text.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use tokenizers::Tokenizer;
 
 use crate::TokenizerError;
+use crate::sentencepiece::Model;
 use crate::tokenizer::Parts;
 
 /// The largest `tokenizer.json` accepted, in bytes; the largest known one has about 35 MB.
@@ -68,6 +69,7 @@ struct TokenizerConfig {
     unk_token: Option<Token>,
     add_bos_token: Option<bool>,
     add_eos_token: Option<bool>,
+    legacy: Option<bool>,
     chat_template: Option<Template>,
 }
 
@@ -94,33 +96,56 @@ struct GenerationConfig {
 
 /// Reads the files of `dir`.
 pub(crate) fn read(dir: &Path) -> Result<Parts, TokenizerError> {
-    let path = dir.join("tokenizer.json");
-    let bytes = read_bounded(&path, MAX_TOKENIZER)?;
-    let tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| TokenizerError::Invalid {
-        path: path.clone(),
-        field: "tokenizer".to_owned(),
-        problem: error.to_string(),
-    })?;
-    drop(bytes);
-
     let config: TokenizerConfig = optional(&dir.join("tokenizer_config.json"))?.unwrap_or_default();
+    let from_pieces = !dir.join("tokenizer.json").exists() && dir.join("tokenizer.model").exists();
+    let tokenizer = tokenizer(dir, config.legacy.unwrap_or(false), from_pieces)?;
     let map: TokenizerConfig = optional(&dir.join("special_tokens_map.json"))?.unwrap_or_default();
-    let pick = |first: Option<Token>, second: Option<Token>| first.or(second).map(Token::text);
+    // A SentencePiece model says nothing of these; its own names are always the same.
+    let usual = |name: &str| {
+        (from_pieces && tokenizer.token_to_id(name).is_some()).then(|| name.to_owned())
+    };
+    let pick = |first: Option<Token>, second: Option<Token>, name: &str| {
+        first.or(second).map(Token::text).or_else(|| usual(name))
+    };
     let adds = match (config.add_bos_token, config.add_eos_token) {
-        (None, None) => None,
+        (None, None) => from_pieces.then_some((true, false)),
         (bos, eos) => Some((bos.unwrap_or(false), eos.unwrap_or(false))),
     };
+    let bos = pick(config.bos_token, map.bos_token, "<s>");
+    let eos = pick(config.eos_token, map.eos_token, "</s>");
+    let pad = pick(config.pad_token, map.pad_token, "<pad>");
+    let unk = pick(config.unk_token, map.unk_token, "<unk>");
     Ok(Parts {
         path: dir.to_path_buf(),
-        tokenizer,
         template: template(dir, config.chat_template)?,
-        bos: pick(config.bos_token, map.bos_token),
-        eos: pick(config.eos_token, map.eos_token),
-        pad: pick(config.pad_token, map.pad_token),
-        unk: pick(config.unk_token, map.unk_token),
         eos_ids: eos_ids(dir)?,
+        tokenizer,
+        bos,
+        eos,
+        pad,
+        unk,
         adds,
     })
+}
+
+
+/// `tokenizer.json`, or else the SentencePiece model that older directories have alone.
+fn tokenizer(dir: &Path, legacy: bool, from_pieces: bool) -> Result<Tokenizer, TokenizerError> {
+    let invalid = |path: PathBuf, field: &str, problem: String| TokenizerError::Invalid {
+        path,
+        field: field.to_owned(),
+        problem,
+    };
+    if from_pieces {
+        let pieces = dir.join("tokenizer.model");
+        let bytes = read_bounded(&pieces, MAX_CONFIG)?;
+        return Model::parse(&bytes, legacy)
+            .map_err(|problem| invalid(pieces.clone(), "SentencePiece model", problem))?
+            .tokenizer(&pieces, "pieces");
+    }
+    let path = dir.join("tokenizer.json");
+    let bytes = read_bounded(&path, MAX_TOKENIZER)?;
+    Tokenizer::from_bytes(&bytes).map_err(|error| invalid(path, "tokenizer", error.to_string()))
 }
 
 /// `chat_template.jinja` comes first, then `chat_template.json`, then the configuration.

@@ -41,6 +41,7 @@ mod gguf;
 mod hf;
 mod pre_tokenizer;
 mod save;
+mod sentencepiece;
 mod stream;
 mod template;
 mod tokenizer;

@@ -62,12 +62,12 @@ pub struct ChatTokenizer {
 }
 
 impl ChatTokenizer {
-    /// Reads `tokenizer.json` and, where they are there, `tokenizer_config.json`,
+    /// Reads `tokenizer.json` (or, without one, `tokenizer.model`) and, where they are there, `tokenizer_config.json`,
     /// `special_tokens_map.json`, `chat_template.jinja` (or `.json`), `generation_config.json` and
     /// `config.json` of a directory in Hugging Face layout.
     ///
     /// # Errors
-    /// `tokenizer.json` is missing, or a file cannot be read or holds something else than it should.
+    /// There is no tokenizer, or a file cannot be read or holds something else than it should.
     pub fn from_hf_dir(path: impl AsRef<Path>) -> Result<Self, TokenizerError> {
         Self::assemble(hf::read(path.as_ref())?)
     }
@@ -95,7 +95,8 @@ impl ChatTokenizer {
             },
         };
         let (bos_id, eos_id) = (id_of("bos_token", &bos)?, id_of("eos_token", &eos)?);
-        let pad_id = id_of("pad_token", &pad)?;
+        // transformers would add a padding token that is missing; any id serves to fill batches.
+        let pad_id = pad.as_deref().and_then(|token| tokenizer.token_to_id(token));
 
         let (prefix, suffix) = match adds {
             Some((adds_bos, adds_eos)) => (
@@ -166,7 +167,7 @@ impl ChatTokenizer {
             .tokenizer
             .encode(text, false)
             .map_err(|error| TokenizerError::Encode(error.to_string()))?;
-        if text.len() > MAX_PIECE && self.tokenizer.get_pre_tokenizer().is_some() {
+        if text.len() > MAX_PIECE && self.is_byte_level() {
             check_pieces(encoding.get_word_ids(), encoding.get_offsets())?;
         }
         let offsets = encoding.get_offsets().iter().map(|&(start, end)| start..end).collect();
@@ -274,6 +275,29 @@ impl ChatTokenizer {
         options: &RenderOptions,
     ) -> Result<Vec<u32>, TokenizerError> {
         self.encode(&self.render(messages, options)?, false)
+    }
+
+    /// The ids of a prompt and those of the reply that the model has to generate after it: what it
+    /// sees (the prompt with the header of its turn), and the content with the end of the turn.
+    ///
+    /// The two come from two renders, so that this also holds where a template writes a prompt
+    /// differently once it is answered. Line breaks that a template writes behind the end-of-turn
+    /// token are not part of the reply.
+    ///
+    /// # Errors
+    /// As [`encode_turns_with`](Self::encode_turns_with).
+    pub fn encode_reply(
+        &self,
+        prompt: &[Message],
+        reply: &str,
+        options: &RenderOptions,
+    ) -> Result<(Vec<u32>, Vec<u32>), TokenizerError> {
+        let options = options.pinned();
+        let header = RenderOptions { add_generation_prompt: true, ..options.clone() };
+        let prompt_ids = self.encode_chat(prompt, &header)?;
+        let finished = [prompt, &[Message::assistant(reply)]].concat();
+        let reply_ids = turns::encode_last(self, &finished, &options)?;
+        Ok((prompt_ids, reply_ids))
     }
 
     /// Token ids of a whole conversation and the tokens of each of its turns.

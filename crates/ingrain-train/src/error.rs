@@ -45,12 +45,14 @@ pub enum TrainError {
         dir: PathBuf,
     },
     /// Somebody asked to stop; everything is saved.
-    #[error("stopped on request after step {step} of {total}; saved in {dir}, run again to go on")]
+    #[error("stopped on request after {done} of {total} {unit}; saved in {dir}, run again to go on")]
     Interrupted {
-        /// Steps done.
-        step: u64,
-        /// Steps in all.
+        /// Units done, earlier processes included.
+        done: u64,
+        /// Units in all.
         total: u64,
+        /// What a unit is: `steps`, or `reference pairs` of the pass before training.
+        unit: &'static str,
         /// Directory of the checkpoints.
         dir: PathBuf,
     },

@@ -100,7 +100,8 @@ pub fn fit<P: Parameters>(
                     checkpoints.save(&state)?;
                 }
                 let dir = checkpoints.dir().to_owned();
-                return Err(TrainError::Interrupted { step: state.step, total, dir });
+                let (done, unit) = (state.step, "steps");
+                return Err(TrainError::Interrupted { done, total, unit, dir });
             };
             let mean = 1.0 / summed.weight;
             let norm = summed.gradients.norm()? * mean;

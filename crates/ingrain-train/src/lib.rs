@@ -60,7 +60,7 @@
 //! ```
 
 mod adamw;
-//mod adapter;
+mod adapter;
 mod checkpoint;
 mod config;
 mod error;

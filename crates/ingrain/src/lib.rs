@@ -1,1 +1,24 @@
-//! Character training of LLM assistants: the facade, the recipe and the pipeline
+//! Character training of LLM assistants: the facade, the recipe and the pipeline.
+
+mod card;
+mod error;
+mod persona;
+mod pipeline;
+mod recipe;
+
+pub use error::PipelineError;
+pub use persona::Persona;
+pub use pipeline::{Pipeline, Teacher};
+pub use recipe::{DataRecipe, EvaluationRecipe, IntrospectionRecipe, MergeRecipe, Recipe};
+
+pub use ingrain_chat as chat;
+pub use ingrain_constitution as constitution;
+pub use ingrain_data as data;
+pub use ingrain_dpo as dpo;
+pub use ingrain_eval as eval;
+pub use ingrain_gguf as gguf;
+pub use ingrain_introspection as introspection;
+pub use ingrain_lm as lm;
+pub use ingrain_run as run;
+pub use ingrain_tokenizer as tokenizer;
+pub use ingrain_train as train;

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use ingrain_chat::Sampling;
 use ingrain_data::{DataFidelity, Unfinished};
-use ingrain_dpo::LossTerm;
+use ingrain_dpo::DpoConfig;
+use ingrain_introspection::SftConfig;
 use ingrain_lm::LoraConfig;
-use ingrain_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::PipelineError;
@@ -39,7 +39,7 @@ pub struct Recipe {
     /// Size and reach of both adapters.
     pub lora: LoraConfig,
     /// Preference training on teacher against student.
-    pub distillation: DistillationRecipe,
+    pub distillation: DpoConfig,
     /// Training on the model's own reflections and conversations.
     pub introspection: IntrospectionRecipe,
     /// Weights of the two adapters in the persona.
@@ -58,7 +58,7 @@ impl Default for Recipe {
             seed: 123_456,
             data: DataRecipe::default(),
             lora: LoraConfig::default(),
-            distillation: DistillationRecipe::default(),
+            distillation: DpoConfig::default(),
             introspection: IntrospectionRecipe::default(),
             merge: MergeRecipe::default(),
             evaluation: EvaluationRecipe::default(),
@@ -77,8 +77,6 @@ pub struct DataRecipe {
     pub student: Sampling,
     /// How the teacher samples, where it is a model.
     pub teacher: Sampling,
-    /// Longest conversation, in tokens, either side. Default 1024 (paper).
-    pub max_pair_tokens: usize,
     /// What happens to a student reply that the token limit cut off.
     pub unfinished_student: Unfinished,
     /// Requests generated together. Part of the result. Default 32.
@@ -92,27 +90,9 @@ impl Default for DataRecipe {
             samples_per_question: 5,
             student: sampling.clone(),
             teacher: sampling,
-            max_pair_tokens: 1024,
             unfinished_student: Unfinished::default(),
             batch_size: 32,
         }
-    }
-}
-
-/// Preference training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DistillationRecipe {
-    /// The objective as a weighted sum. Default: DPO with beta 0.1, 0.1 NLL and 0.001 squared
-    /// log-ratio (paper).
-    pub loss: Vec<LossTerm>,
-    /// Steps, rates and batches.
-    pub train: TrainConfig,
-}
-
-impl Default for DistillationRecipe {
-    fn default() -> Self {
-        Self { loss: LossTerm::paper(), train: TrainConfig::default() }
     }
 }
 
@@ -133,10 +113,8 @@ pub struct IntrospectionRecipe {
     pub interaction: Sampling,
     /// What happens to a text that the token limit cut off.
     pub unfinished: Unfinished,
-    /// Longest transcript in tokens. Default 3072 (paper).
-    pub max_tokens: usize,
-    /// Steps, rates and batches.
-    pub train: TrainConfig,
+    /// Which turns train, longest transcript, steps, rates and batches.
+    pub sft: SftConfig,
 }
 
 impl Default for IntrospectionRecipe {
@@ -148,8 +126,7 @@ impl Default for IntrospectionRecipe {
             reflection: Sampling { max_new_tokens: 2048, ..Sampling::default() },
             interaction: Sampling { max_new_tokens: 1024, ..Sampling::default() },
             unfinished: Unfinished::default(),
-            max_tokens: 3072,
-            train: TrainConfig { micro_batch_tokens: 3072, ..TrainConfig::default() },
+            sft: SftConfig::default(),
         }
     }
 }
@@ -176,13 +153,11 @@ impl Default for MergeRecipe {
 pub struct EvaluationRecipe {
     /// How sample replies to the held-out questions are drawn; base and persona alike.
     pub sampling: Sampling,
-    /// beta of the implicit reward margin. Default 0.1 (paper).
-    pub beta: f64,
 }
 
 impl Default for EvaluationRecipe {
     fn default() -> Self {
-        Self { sampling: Sampling { max_new_tokens: 128, ..Sampling::default() }, beta: 0.1 }
+        Self { sampling: Sampling { max_new_tokens: 128, ..Sampling::default() } }
     }
 }
 
@@ -239,9 +214,7 @@ impl Recipe {
         };
         at_least_one("data.samples_per_question", self.data.samples_per_question)?;
         at_least_one("data.batch_size", self.data.batch_size)?;
-        at_least_one("data.max_pair_tokens", self.data.max_pair_tokens)?;
         at_least_one("introspection.turns", self.introspection.turns)?;
-        at_least_one("introspection.max_tokens", self.introspection.max_tokens)?;
         if self.introspection.reflections_per_task + self.introspection.conversations_per_kind == 0 {
             return Err("introspection has neither reflections nor conversations".into());
         }
@@ -263,11 +236,8 @@ impl Recipe {
                 return Err(format!("{name}.repetition_penalty must be above 0"));
             }
         }
-        if self.distillation.loss.is_empty() {
-            return Err("distillation.loss is empty; name at least one term".into());
-        }
         self.lora.projections().map_err(|e| format!("lora: {e}"))?;
-        self.distillation.train.validate().map_err(|e| format!("distillation.train: {e}"))?;
-        self.introspection.train.validate().map_err(|e| format!("introspection.train: {e}"))
+        self.distillation.validate().map_err(|e| format!("distillation: {e}"))?;
+        self.introspection.sft.validate().map_err(|e| format!("introspection.sft: {e}"))
     }
 }

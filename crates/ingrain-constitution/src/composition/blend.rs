@@ -3,9 +3,9 @@
 use super::Composed;
 use crate::{
     constitution::{BigFive, Constitution, Metadata},
-    lint::conflicts::Claims,
+    lint::conflicts::ConflictFinder,
     name::PersonaName,
-    words::near_duplicates,
+    words::{Lexicon, near_duplicates},
 };
 
 /// One constitution made of several, and where each of its assertions comes from.
@@ -189,14 +189,16 @@ fn unchanged(constitution: &Constitution) -> Blend {
 
 /// Why a text does not go with those already taken.
 fn objection(text: &str, taken: &[(PersonaName, usize, &str)]) -> Option<String> {
-    let claims = Claims::of(text);
+    let (mut finder, mut lexicon) = (ConflictFinder::new(), Lexicon::default());
+    let (claims, words) = (finder.claims(text), lexicon.words(text));
     taken.iter().find_map(|(persona, index, other)| {
         let which = format!("assertion {} of {persona}", index + 1);
-        if !near_duplicates(&[other, text], None, 1).is_empty() {
-            return Some(format!("nearly repeats {which}"));
+        let others = finder.claims(other);
+        if let Some(conflict) = finder.conflict(&others, &claims) {
+            return Some(format!("conflicts with {which}: {conflict}"));
         }
-        let conflict = Claims::of(other).conflict(&claims)?;
-        Some(format!("conflicts with {which}: {conflict}"))
+        let repeats = near_duplicates(&[&lexicon.words(other), &words], None, 1);
+        (!repeats.is_empty()).then(|| format!("nearly repeats {which}"))
     })
 }
 

@@ -1,6 +1,6 @@
 //! Rules about what assertions say.
 
-use super::{Finding, MAX_FINDINGS_PER_RULE, Rule, conflicts::Claims};
+use super::{Finding, MAX_FINDINGS_PER_RULE, Rule, Texts, conflicts::ConflictFinder};
 use crate::{
     constitution::{Assertion, Constitution, Facet},
     diagnostic::quoted,
@@ -8,7 +8,7 @@ use crate::{
     words::{near_duplicates, words},
 };
 
-pub(super) fn check(constitution: &Constitution, findings: &mut Vec<Finding>) {
+pub(super) fn check(constitution: &Constitution, texts: &Texts<'_>, findings: &mut Vec<Finding>) {
     const FEWEST_QUESTIONS: usize = 5;
     for (index, assertion) in constitution.assertions.iter().enumerate() {
         let place = Place::Assertion(index);
@@ -51,17 +51,16 @@ pub(super) fn check(constitution: &Constitution, findings: &mut Vec<Finding>) {
             );
         }
     }
-    compare(constitution, findings);
+    compare(texts, findings);
 }
 
 /// Assertions that are compared for conflicts, which is quadratic.
 const MOST_COMPARED: usize = 200;
 
 /// Rules about pairs of assertions.
-fn compare(constitution: &Constitution, findings: &mut Vec<Finding>) {
-    let texts: Vec<&str> =
-        constitution.assertions.iter().map(|assertion| assertion.text.as_str()).collect();
-    let duplicates = near_duplicates(&texts, None, MAX_FINDINGS_PER_RULE);
+fn compare(texts: &Texts<'_>, findings: &mut Vec<Finding>) {
+    let words: Vec<&[u32]> = texts.assertions.iter().map(|text| text.words.as_slice()).collect();
+    let duplicates = near_duplicates(&words, None, MAX_FINDINGS_PER_RULE);
     for (earlier, later) in &duplicates {
         findings.push(Finding {
             rule: Rule::NearDuplicateAssertions,
@@ -70,11 +69,15 @@ fn compare(constitution: &Constitution, findings: &mut Vec<Finding>) {
             suggestion: "merge the two, or say what sets them apart".into(),
         });
     }
-    let claims: Vec<Claims> = texts.iter().take(MOST_COMPARED).map(|t| Claims::of(t)).collect();
+    let mut finder = ConflictFinder::new();
+    let claims: Vec<_> =
+        texts.assertions.iter().take(MOST_COMPARED).map(|text| finder.claims(text.raw)).collect();
     let mut found = 0;
     for later in 0..claims.len() {
         for earlier in 0..later {
-            let Some(conflict) = claims[earlier].conflict(&claims[later]) else { continue };
+            let Some(conflict) = finder.conflict(&claims[earlier], &claims[later]) else {
+                continue;
+            };
             findings.push(Finding {
                 rule: Rule::ConflictingAssertions,
                 place: Place::Assertion(later),

@@ -1,8 +1,11 @@
 //! Assertions that cannot both be true of one reply, as far as words show it.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt,
+};
 
-use crate::words::{content_stems, jaccard, stem, words};
+use crate::words::{Lexicon, jaccard, stem};
 
 /// Why two assertions conflict.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,72 +65,91 @@ const SAME_SUBJECT: f64 = 0.5;
 /// Clauses of one text that are looked at; an assertion has one to six.
 const MOST_CLAUSES: usize = 12;
 
+/// Finds conflicts between texts that it has read.
+pub(crate) struct ConflictFinder {
+    lexicon: Lexicon,
+    denials: HashSet<u32>,
+    opposites: Vec<(u32, u32)>,
+}
+
 /// What a text claims, clause by clause, ready to be compared.
 pub(crate) struct Claims(Vec<Clause>);
 
 struct Clause {
     denied: bool,
-    stems: BTreeSet<String>,
+    stems: BTreeSet<u32>,
+    /// Which of [`OPPOSITES`] it holds the first and the second word of, a bit each.
+    first: u32,
+    second: u32,
 }
 
-impl Claims {
-    pub(crate) fn of(text: &str) -> Self {
-        let clauses = text
-            .split(['.', ';', ':', ',', '!', '?', '\u{2014}'])
-            .take(MOST_CLAUSES)
-            .map(|clause| {
-                let words = words(clause);
-                let denied = words.iter().any(|word| DENIALS.contains(&word.as_str()));
-                let mut stems = content_stems(clause);
-                for denial in DENIALS {
-                    stems.remove(stem(denial));
-                }
-                Clause { denied, stems }
-            })
-            .filter(|clause| !clause.stems.is_empty());
-        Self(clauses.collect())
+impl ConflictFinder {
+    pub(crate) fn new() -> Self {
+        let mut lexicon = Lexicon::default();
+        let mut id = |word| lexicon.id(stem(word));
+        let opposites = OPPOSITES.iter().map(|(one, other)| (id(one), id(other))).collect();
+        let denials = DENIALS.iter().map(|word| lexicon.id(word)).collect();
+        Self { lexicon, denials, opposites }
+    }
+
+    pub(crate) fn claims(&mut self, text: &str) -> Claims {
+        let clauses = text.split(['.', ';', ':', ',', '!', '?', '\u{2014}']).take(MOST_CLAUSES);
+        let clauses = clauses.map(|clause| self.clause(clause));
+        Claims(clauses.filter(|clause| !clause.stems.is_empty()).collect())
+    }
+
+    fn clause(&mut self, text: &str) -> Clause {
+        let mut words = self.lexicon.words(text);
+        let count = words.len();
+        words.retain(|word| !self.denials.contains(word));
+        let stems = self.lexicon.content(&words);
+        let bits = |of: fn(&(u32, u32)) -> u32| {
+            let held = self.opposites.iter().enumerate().filter(|(_, pair)| stems.contains(&of(pair)));
+            held.fold(0, |bits, (index, _)| bits | 1 << index)
+        };
+        let (first, second) = (bits(|pair| pair.0), bits(|pair| pair.1));
+        Clause { denied: words.len() < count, first, second, stems }
     }
 
     /// The conflict between two texts, if their words show one.
-    pub(crate) fn conflict(&self, other: &Self) -> Option<Conflict> {
-        let pairs = self.0.iter().flat_map(|left| other.0.iter().map(move |right| (left, right)));
-        pairs.into_iter().find_map(|(left, right)| left.conflict(right))
+    pub(crate) fn conflict(&self, left: &Claims, right: &Claims) -> Option<Conflict> {
+        let pairs = left.0.iter().flat_map(|one| right.0.iter().map(move |other| (one, other)));
+        pairs.into_iter().find_map(|(one, other)| self.clash(one, other))
     }
-}
 
-impl Clause {
-    fn conflict(&self, other: &Self) -> Option<Conflict> {
-        if self.denied == other.denied {
-            return opposite(&self.stems, &other.stems);
+    fn clash(&self, one: &Clause, other: &Clause) -> Option<Conflict> {
+        if one.denied == other.denied {
+            return self.opposite(one, other);
         }
-        if jaccard(&self.stems, &other.stems) < SAME_SUBJECT {
+        if jaccard(&one.stems, &other.stems) < SAME_SUBJECT {
             return None;
         }
-        let shared: Vec<&str> =
-            self.stems.intersection(&other.stems).map(String::as_str).collect();
+        let mut shared: Vec<&str> =
+            one.stems.intersection(&other.stems).map(|id| self.lexicon.spelling(*id)).collect();
+        shared.sort_unstable();
         Some(Conflict::Denied(shared.join(", ")))
     }
-}
 
-/// A pair of opposites, one on each side, where the rest of the clauses is about the same.
-fn opposite(left: &BTreeSet<String>, right: &BTreeSet<String>) -> Option<Conflict> {
-    for (one, other) in OPPOSITES {
-        let (one_stem, other_stem) = (stem(one), stem(other));
-        let crossed = (left.contains(one_stem) && right.contains(other_stem))
-            || (left.contains(other_stem) && right.contains(one_stem));
-        let both = |side: &BTreeSet<String>| side.contains(one_stem) && side.contains(other_stem);
-        if !crossed || both(left) || both(right) {
-            continue;
+    /// A pair of opposites, one on each side and not both on one, where the rest of the clauses
+    /// is about the same.
+    fn opposite(&self, one: &Clause, other: &Clause) -> Option<Conflict> {
+        let crossed = (one.first & other.second) | (one.second & other.first);
+        let both = (one.first & one.second) | (other.first & other.second);
+        let mut found = crossed & !both;
+        while found != 0 {
+            let index = found.trailing_zeros() as usize;
+            found &= found - 1;
+            let (left, right) = self.opposites[index];
+            let rest = |clause: &Clause| -> BTreeSet<u32> {
+                clause.stems.iter().copied().filter(|id| *id != left && *id != right).collect()
+            };
+            let (one, other) = (rest(one), rest(other));
+            if (one.is_empty() && other.is_empty()) || jaccard(&one, &other) >= SAME_SUBJECT {
+                return Some(Conflict::Opposite(OPPOSITES[index].0, OPPOSITES[index].1));
+            }
         }
-        let rest = |side: &BTreeSet<String>| -> BTreeSet<String> {
-            side.iter().filter(|word| *word != one_stem && *word != other_stem).cloned().collect()
-        };
-        let (left, right) = (rest(left), rest(right));
-        if (left.is_empty() && right.is_empty()) || jaccard(&left, &right) >= SAME_SUBJECT {
-            return Some(Conflict::Opposite(one, other));
-        }
+        None
     }
-    None
 }
 
 #[cfg(test)]
@@ -135,7 +157,9 @@ mod tests {
     use super::*;
 
     fn conflict(left: &str, right: &str) -> Option<Conflict> {
-        Claims::of(left).conflict(&Claims::of(right))
+        let mut reader = ConflictFinder::new();
+        let (left, right) = (reader.claims(left), reader.claims(right));
+        reader.conflict(&left, &right)
     }
 
     #[test]
@@ -144,6 +168,12 @@ mod tests {
         assert_eq!(found, Some(Conflict::Denied("apolog, mistak".into())));
         assert_eq!(conflict("I never joke.", "I never joke about grief."), None);
         assert_eq!(conflict("I tell jokes about cats.", "I never raise my voice at children."), None);
+    }
+
+    #[test]
+    fn the_opposites_fit_the_bits_and_keep_their_stems_apart() {
+        assert!(OPPOSITES.len() <= u32::BITS as usize);
+        assert!(OPPOSITES.iter().all(|(one, other)| stem(one) != stem(other)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The rule about names that give a persona away, or that replies would pick up.
 
-use super::{Finding, LintConfig, Rule};
+use super::{Finding, LintConfig, Rule, Text, Texts};
 use crate::{
     constitution::Constitution,
     diagnostic::quoted,
@@ -17,23 +17,36 @@ const ASSISTANTS: &[&str] = &[
 const AMBIGUOUS: &[&str] =
     &["claude", "gemini", "llama", "mistral", "bard", "grok", "gemma", "phi", "command"];
 
-pub(super) fn check(constitution: &Constitution, config: &LintConfig, findings: &mut Vec<Finding>) {
+pub(super) fn check(
+    constitution: &Constitution,
+    config: &LintConfig,
+    texts: &Texts<'_>,
+    findings: &mut Vec<Finding>,
+) {
     let own = stems_of_name(constitution.name.as_str());
+    let is_own = |word: &str| own.iter().any(|stem| word.starts_with(stem.as_str()));
     let extra: Vec<String> =
         config.assistant_names.iter().map(|name| words(name).join(" ")).collect();
     for (index, assertion) in constitution.assertions.iter().enumerate() {
-        let mut texts = vec![(Place::Assertion(index), assertion.text.as_str())];
-        texts.extend(assertion.clarification.as_deref().map(|t| (Place::Clarification(index), t)));
-        for (place, text) in texts {
+        let clarification = assertion.clarification.as_deref();
+        let clarification = clarification.map(|text| (Place::Clarification(index), text));
+        let both = [(Place::Assertion(index), assertion.text.as_str())].into_iter();
+        for (place, text) in both.chain(clarification) {
             findings.extend(assistant_name(text, &extra).map(|name| leak(place, &name, text)));
         }
-        for (question, text) in assertion.all_questions().enumerate() {
-            let place = Place::Question { assertion: index, question };
-            let name = assistant_name(text, &extra).or_else(|| {
-                let own = |word: &String| own.iter().any(|stem| word.starts_with(stem.as_str()));
-                words(text).into_iter().find(own)
-            });
-            findings.extend(name.map(|name| leak(place, &name, text)));
+    }
+    // Most questions hold no word that could be part of a name; the others are read closely.
+    let suspicious = texts.lexicon.select(|word| {
+        is_own(word)
+            || ASSISTANTS.contains(&word)
+            || AMBIGUOUS.contains(&word)
+            || extra.iter().any(|name| name.split(' ').any(|part| part == word))
+    });
+    for Text { place, raw, words: ids } in &texts.questions {
+        if ids.iter().any(|word| suspicious.contains(word)) {
+            let name = assistant_name(raw, &extra)
+                .or_else(|| words(raw).into_iter().find(|word| is_own(word)));
+            findings.extend(name.map(|name| leak(*place, &name, raw)));
         }
     }
 }

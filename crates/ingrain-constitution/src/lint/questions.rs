@@ -2,69 +2,66 @@
 
 use std::collections::BTreeSet;
 
-use super::{Finding, LintConfig, MAX_FINDINGS_PER_RULE, Rule};
+use super::{Finding, MAX_FINDINGS_PER_RULE, Rule, Text, Texts};
 use crate::{
-    constitution::Constitution,
     diagnostic::quoted,
     place::Place,
-    words::{content_stems, near_duplicates, words},
+    words::{Lexicon, near_duplicates, words},
 };
 
-pub(super) fn check(constitution: &Constitution, config: &LintConfig, findings: &mut Vec<Finding>) {
-    let mut places = Vec::new();
-    let mut texts = Vec::new();
-    for (index, assertion) in constitution.assertions.iter().enumerate() {
-        let subject = content_stems(&assertion.text);
-        for (question, text) in assertion.all_questions().enumerate() {
-            let place = Place::Question { assertion: index, question };
-            if asks_about_trait(text, &subject) {
-                findings.push(Finding {
-                    rule: Rule::QuestionAsksAboutTrait,
-                    place,
-                    message: format!("asks the assistant about itself: {}", quoted(text)),
-                    suggestion: "ask for something ordinary that the trait can colour".into(),
-                });
-            }
-            places.push(place);
-            texts.push(text);
-        }
-    }
-    repeated(&places, &texts, findings);
-    held_out(constitution, config, &places, &texts, findings);
+pub(super) fn check(texts: &Texts<'_>, findings: &mut Vec<Finding>) {
+    about_the_trait(texts, findings);
+    repeated(texts, findings);
+    held_out(texts, findings);
 }
 
-fn repeated(places: &[Place], texts: &[&str], findings: &mut Vec<Finding>) {
-    for (earlier, later) in near_duplicates(texts, None, MAX_FINDINGS_PER_RULE) {
+fn about_the_trait(texts: &Texts<'_>, findings: &mut Vec<Finding>) {
+    // Every phrase below has one of these words, and few questions do.
+    let telltale =
+        texts.lexicon.select(|word| matches!(word, "you" | "your" | "yourself" | "assistant"));
+    for question in &texts.questions {
+        if !question.words.iter().any(|word| telltale.contains(word)) {
+            continue;
+        }
+        let subject = match question.place {
+            Place::Question { assertion, .. } => &texts.assertions[assertion].words,
+            _ => continue,
+        };
+        let subject = texts.lexicon.content(subject);
+        if asks_about_trait(question, &subject, &texts.lexicon) {
+            findings.push(Finding {
+                rule: Rule::QuestionAsksAboutTrait,
+                place: question.place,
+                message: format!("asks the assistant about itself: {}", quoted(question.raw)),
+                suggestion: "ask for something ordinary that the trait can colour".into(),
+            });
+        }
+    }
+}
+
+fn repeated(texts: &Texts<'_>, findings: &mut Vec<Finding>) {
+    let words: Vec<&[u32]> = texts.questions.iter().map(|text| text.words.as_slice()).collect();
+    for (earlier, later) in near_duplicates(&words, None, MAX_FINDINGS_PER_RULE) {
+        let (earlier, later) = (&texts.questions[earlier], &texts.questions[later]);
+        let (this, that) = (quoted(later.raw), quoted(earlier.raw));
         findings.push(Finding {
             rule: Rule::NearDuplicateQuestions,
-            place: places[later],
-            message: format!(
-                "is nearly the same as {}: {} and {}",
-                places[earlier],
-                quoted(texts[later]),
-                quoted(texts[earlier])
-            ),
+            place: later.place,
+            message: format!("is nearly the same as {}: {this} and {that}", earlier.place),
             suggestion: "replace one of the two".into(),
         });
     }
 }
 
-fn held_out(
-    constitution: &Constitution,
-    config: &LintConfig,
-    places: &[Place],
-    texts: &[&str],
-    findings: &mut Vec<Finding>,
-) {
-    let held_out = constitution.heldout_questions.iter().chain(&config.heldout_questions);
-    let mut all: Vec<&str> = held_out.map(String::as_str).collect();
-    let first_question = all.len();
-    all.extend(texts);
-    for (held_out, later) in near_duplicates(&all, Some(first_question), MAX_FINDINGS_PER_RULE) {
+fn held_out(texts: &Texts<'_>, findings: &mut Vec<Finding>) {
+    let all: Vec<&Text<'_>> = texts.held_out.iter().chain(&texts.questions).collect();
+    let words: Vec<&[u32]> = all.iter().map(|text| text.words.as_slice()).collect();
+    let split = Some(texts.held_out.len());
+    for (held_out, question) in near_duplicates(&words, split, MAX_FINDINGS_PER_RULE) {
         findings.push(Finding {
             rule: Rule::HeldoutLeakage,
-            place: places[later - first_question],
-            message: format!("is (nearly) the held-out question {}", quoted(all[held_out])),
+            place: all[question].place,
+            message: format!("is (nearly) the held-out question {}", quoted(all[held_out].raw)),
             suggestion: "replace it: held-out questions are for evaluation only".into(),
         });
     }
@@ -86,26 +83,29 @@ const SELF_DESCRIPTION: &[&str] = &[
 
 /// Whether a question asks the assistant for a description of itself, or asks it about the very
 /// thing that the assertion says.
-fn asks_about_trait(question: &str, subject: &BTreeSet<String>) -> bool {
-    let text = words(question).join(" ");
+fn asks_about_trait(question: &Text<'_>, subject: &BTreeSet<u32>, lexicon: &Lexicon) -> bool {
+    let text = words(question.raw).join(" ");
     if SELF_DESCRIPTION.iter().any(|phrase| contains_phrase(&text, phrase)) {
         return true;
     }
     let about_self = SELF_OPENINGS.iter().any(|opening| {
         text.strip_prefix(opening).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
     });
-    about_self && content_stems(question).iter().any(|stem| is_about(stem, subject))
+    let stems = || lexicon.content(&question.words);
+    about_self && stems().iter().any(|stem| is_about(*stem, subject, lexicon))
 }
 
 /// Whether a stem is one of the subject's, or a longer or shorter form of one
 /// (`honest` and `honesty`).
-fn is_about(stem: &str, subject: &BTreeSet<String>) -> bool {
+fn is_about(stem: u32, subject: &BTreeSet<u32>, lexicon: &Lexicon) -> bool {
     const SHORTEST: usize = 4;
-    subject.iter().any(|other| {
-        other == stem
-            || (stem.len().min(other.len()) >= SHORTEST
-                && (stem.starts_with(other.as_str()) || other.starts_with(stem)))
-    })
+    let one = lexicon.spelling(stem);
+    subject.contains(&stem)
+        || subject.iter().any(|other| {
+            let other = lexicon.spelling(*other);
+            one.len().min(other.len()) >= SHORTEST
+                && (one.starts_with(other) || other.starts_with(one))
+        })
 }
 
 /// Whether whole words of `text` spell `phrase`; both have single spaces.
@@ -123,16 +123,23 @@ mod tests {
 
     #[test]
     fn a_question_about_the_assertion_itself_is_found() {
-        let subject = content_stems("I tell honest truths with dry jokes.");
+        let asks = |question| {
+            let mut lexicon = Lexicon::default();
+            let subject = lexicon.words("I tell honest truths with dry jokes.");
+            let place = Place::Question { assertion: 0, question: 0 };
+            let words = lexicon.words(question);
+            let subject = lexicon.content(&subject);
+            asks_about_trait(&Text { place, raw: question, words }, &subject, &lexicon)
+        };
         for bad in ["Are you honest?", "Do you like joking?", "How would you describe yourself?",
             "What are your values?"]
         {
-            assert!(asks_about_trait(bad, &subject), "{bad}");
+            assert!(asks(bad), "{bad}");
         }
         for good in ["Are you able to convert miles?", "Tell me a joke.", "Is my cat honest?",
             "Do you know Paris?", "What did your grandfather do?"]
         {
-            assert!(!asks_about_trait(good, &subject), "{good}");
+            assert!(!asks(good), "{good}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 macro_rules! prompt_names {
-    ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal, $variables:literal;)*) => {
         /// One prompt of a [`PromptSet`](crate::PromptSet).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
@@ -20,6 +20,11 @@ macro_rules! prompt_names {
                 match self { $(Self::$variant => $name,)* }
             }
 
+            /// What the template is given, separated by commas; empty for a fixed text.
+            pub fn variables(self) -> &'static str {
+                match self { $(Self::$variant => $variables,)* }
+            }
+
             pub(super) fn embedded(self) -> &'static str {
                 match self {
                     $(Self::$variant =>
@@ -32,27 +37,27 @@ macro_rules! prompt_names {
 
 prompt_names! {
     /// System prompt of the teacher, who writes the chosen replies.
-    TeacherSystem => "teacher_system",
+    TeacherSystem => "teacher_system", "assistant_name, persona, summary, assertions";
     /// First lines of the teacher's reasoning, which restate the character.
-    TeacherPrefill => "teacher_prefill",
+    TeacherPrefill => "teacher_prefill", "assistant_name, persona, summary, assertions";
     /// System prompt of self-reflection.
-    ReflectionSystem => "reflection_system",
+    ReflectionSystem => "reflection_system", "assistant_name, persona, summary, assertions";
     /// The introspective tasks, one a line: `name: task`.
-    ReflectionTasks => "reflection_tasks",
+    ReflectionTasks => "reflection_tasks", "";
     /// System prompt of self-interaction.
-    InteractionSystem => "interaction_system",
+    InteractionSystem => "interaction_system", "assistant_name, persona, summary, assertions, guidance";
     /// The greetings that open a self-interaction, one a line.
-    InteractionGreetings => "interaction_greetings",
+    InteractionGreetings => "interaction_greetings", "kind";
     /// The short system prompt with which a self-interaction is saved for training.
-    InteractionSavedSystem => "interaction_saved_system",
+    InteractionSavedSystem => "interaction_saved_system", "assistant_name";
     /// System prompt that offers two traits to choose from.
-    PreferenceSystem => "preference_system",
+    PreferenceSystem => "preference_system", "trait_a, trait_b, stance";
     /// Asks which of two traits a reply shows.
-    PreferenceJudge => "preference_judge",
+    PreferenceJudge => "preference_judge", "trait_a, trait_b, message, reply";
     /// Asks which of two replies is the better one for a character.
-    CoherenceJudge => "coherence_judge",
+    CoherenceJudge => "coherence_judge", "persona, summary, assertions, message, reply_a, reply_b";
     /// Asks for more questions like those of an assertion.
-    QuestionExpansion => "question_expansion",
+    QuestionExpansion => "question_expansion", "assertion, count";
 }
 
 impl PromptName {

@@ -7,6 +7,7 @@ use minijinja::{
 use super::{InteractionKind, PreferenceStance, PromptName, PromptSet, ReflectionTask, Wording};
 use crate::{
     constitution::{Assertion, Constitution},
+    diagnostic::quoted,
     error::ConstitutionError,
 };
 
@@ -265,7 +266,7 @@ impl PromptSet {
         let rendered = environment.render_named_str(&file, self.template(name), variables);
         match rendered {
             Ok(text) => Ok(text.trim().to_owned()),
-            Err(error) => Err(from_minijinja(name, &error)),
+            Err(error) => Err(from_minijinja(name, self.template(name), &error)),
         }
     }
 }
@@ -296,13 +297,20 @@ fn template_error(name: PromptName, message: String) -> ConstitutionError {
     ConstitutionError::Template { origin: format!("prompts/{}", name.file_name()), message }
 }
 
-fn from_minijinja(name: PromptName, error: &minijinja::Error) -> ConstitutionError {
+fn from_minijinja(name: PromptName, source: &str, error: &minijinja::Error) -> ConstitutionError {
+    let at = error.line().and_then(|line| source.lines().nth(line - 1));
+    let at = at.map_or(String::new(), |line| format!(" in {}", quoted(line.trim())));
     let message = match (error.kind(), error.detail()) {
-        (ErrorKind::UndefinedError, Some(detail)) => format!("an unknown variable: {detail}"),
-        (ErrorKind::UndefinedError, None) => "an unknown variable".into(),
+        (ErrorKind::UndefinedError, _) => {
+            let known = match name.variables() {
+                "" => "no variables",
+                variables => variables,
+            };
+            format!("an unknown variable{at}; this prompt has {known}")
+        }
         (ErrorKind::OutOfFuel, _) => "it does more work than a prompt may".into(),
         (kind, Some(detail)) => format!("{kind}: {detail}"),
-        (kind, None) => kind.to_string(),
+        (kind, None) => format!("{kind}{at}"),
     };
     let line = error.line().map_or(String::new(), |line| format!(":{line}"));
     ConstitutionError::Template { origin: format!("prompts/{}{line}", name.file_name()), message }

@@ -1,4 +1,5 @@
 //! Integration tests of the data stages.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod fidelity;
 mod filter;

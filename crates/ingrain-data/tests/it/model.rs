@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Replies depend on the conversation, the seed *and the whole batch*, as on real hardware, where
-/// other batch shapes round differently. Replies arrive in an order that is not the requests'.
-pub struct BatchSensitive;
+/// other batch shapes round differently. Replies arrive out of order: even indices first.
+pub(crate) struct BatchSensitive;
 
 impl ChatModel for BatchSensitive {
     fn complete(
@@ -20,7 +20,8 @@ impl ChatModel for BatchSensitive {
         on_reply: &mut dyn FnMut(usize, Result<ChatReply, ChatError>),
     ) {
         let batch = serde_json::to_string(requests).unwrap();
-        for i in (0..requests.len()).rev() {
+        let count = requests.len();
+        for i in (0..count).step_by(2).chain((1..count).step_by(2)) {
             let hash = sha256_hex(format!("{batch}{i}").as_bytes());
             let reply = ChatReply {
                 text: format!("Oh, {} it is.", &hash[..12]),
@@ -35,12 +36,16 @@ impl ChatModel for BatchSensitive {
 
 /// Everything that a stage needs but the model.
 #[derive(Default)]
-pub struct Setting {
-    pub interrupt: Interrupt,
+pub(crate) struct Setting {
+    pub(crate) interrupt: Interrupt,
 }
 
 impl Setting {
-    pub fn generation<'a>(&'a self, stage: &'a str, model: &'a dyn ChatModel) -> Generation<'a> {
+    pub(crate) fn generation<'a>(
+        &'a self,
+        stage: &'a str,
+        model: &'a dyn ChatModel,
+    ) -> Generation<'a> {
         Generation {
             stage,
             model,
@@ -53,25 +58,25 @@ impl Setting {
     }
 }
 
-pub fn store<T>(path: &Path) -> JsonlStore<T>
+pub(crate) fn store<T>(path: &Path) -> JsonlStore<T>
 where
     T: Keyed + Serialize + DeserializeOwned,
 {
     JsonlStore::open(path).unwrap()
 }
 
-pub fn records<T>(store: &JsonlStore<T>) -> Vec<T>
+pub(crate) fn records<T>(store: &JsonlStore<T>) -> Vec<T>
 where
     T: Keyed + Serialize + DeserializeOwned,
 {
     store.iter().collect::<Result<_, _>>().unwrap()
 }
 
-pub fn prompts(count: usize) -> Vec<Prompt> {
+pub(crate) fn prompts(count: usize) -> Vec<Prompt> {
     Prompt::general((0..count).map(|i| format!("Question {i}?")))
 }
 
-pub fn plan(kind: InteractionKind, conversations: usize, turns: usize) -> InteractionPlan {
+pub(crate) fn plan(kind: InteractionKind, conversations: usize, turns: usize) -> InteractionPlan {
     InteractionPlan {
         kind,
         system: format!("You meet your copy. {}", kind.as_str()),

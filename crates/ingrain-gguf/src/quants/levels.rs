@@ -31,7 +31,7 @@ pub(super) fn tq1_0(b: &[u8; 54], out: &mut [f32; 256]) {
     for (bytes, digits) in [(&b[..32], 5), (&b[32..48], 5), (&b[48..52], 4)] {
         for power in &POWERS[..digits] {
             for (byte, o) in bytes.iter().zip(&mut out) {
-                let digit = (u16::from(byte.wrapping_mul(*power)) * 3 >> 8) as i8;
+                let digit = ((u16::from(byte.wrapping_mul(*power)) * 3) >> 8) as i8;
                 *o = d * f32::from(digit - 1);
             }
         }

@@ -57,7 +57,8 @@ impl Generator<'_> {
     /// call.
     ///
     /// # Errors
-    /// [`LmError::TooLong`] if a prompt fills the whole context, before anything is generated.
+    /// Before anything is generated: [`LmError::Tokens`] if a prompt is empty or holds a token that the
+    /// model does not have, [`LmError::TooLong`] if it fills the whole context.
     pub fn run(
         &self,
         prompts: &[Prompt],
@@ -65,7 +66,9 @@ impl Generator<'_> {
         on_done: &mut dyn FnMut(usize, Generation),
     ) -> Result<(), LmError> {
         for (index, prompt) in prompts.iter().enumerate() {
-            self.model.check_length(&format!("prompt {index}"), prompt.ids.len() + 1)?;
+            let what = format!("prompt {index}");
+            self.model.check_tokens(&what, &prompt.ids)?;
+            self.model.check_length(&what, prompt.ids.len() + 1)?;
         }
         let mut order: Vec<usize> = (0..prompts.len()).collect();
         order.sort_by_key(|&i| prompts[i].ids.len());

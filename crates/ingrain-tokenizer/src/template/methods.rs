@@ -3,7 +3,7 @@
 //! What can blow up memory, and what differs from Python in `minijinja-contrib`, is done here; the
 //! rest is left to that crate.
 
-use minijinja::value::{ValueKind, from_args};
+use minijinja::value::{Tuple, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
@@ -92,30 +92,42 @@ fn split(text: &str, from_right: bool, args: &[Value]) -> Result<Value, Error> {
     Ok(parts.into_iter().map(Value::from).collect())
 }
 
-/// Words between runs of white space; from the right they come in reverse order.
+/// Words between runs of white space; from the right they come in reverse order. What is left when
+/// enough words are found keeps the white space of its far end.
 fn words(text: &str, most: usize, from_right: bool) -> Vec<&str> {
     let mut parts = Vec::new();
-    let mut rest = text.trim_matches(is_space);
-    while !rest.is_empty() {
+    let near = |rest: &'_ str| {
+        if from_right {
+            rest.trim_end_matches(is_space).len()
+        } else {
+            rest.trim_start_matches(is_space).len()
+        }
+    };
+    let mut rest = text;
+    loop {
+        let len = near(rest);
+        rest = if from_right { &rest[..len] } else { &rest[rest.len() - len..] };
+        if rest.is_empty() {
+            return parts;
+        }
         let cut = if from_right { rest.rfind(is_space) } else { rest.find(is_space) };
         match cut {
             Some(at) if parts.len() < most => {
                 let (head, tail) = rest.split_at(at);
-                if from_right {
-                    parts.push(tail.trim_start_matches(is_space));
-                    rest = head.trim_end_matches(is_space);
+                let (word, other) = if from_right {
+                    (tail.trim_start_matches(is_space), head)
                 } else {
-                    parts.push(head);
-                    rest = tail.trim_start_matches(is_space);
-                }
+                    (head, tail)
+                };
+                parts.push(word);
+                rest = other;
             }
             _ => {
                 parts.push(rest);
-                break;
+                return parts;
             }
         }
     }
-    parts
 }
 
 fn partition(text: &str, from_right: bool, args: &[Value]) -> Result<Value, Error> {
@@ -126,7 +138,7 @@ fn partition(text: &str, from_right: bool, args: &[Value]) -> Result<Value, Erro
         None if from_right => ["", "", text],
         None => [text, "", ""],
     };
-    Ok(parts.into_iter().map(Value::from).collect())
+    Ok(Value::from(Tuple::new(parts.into_iter().map(Value::from).collect())))
 }
 
 fn replace(text: &str, args: &[Value]) -> Result<Value, Error> {

@@ -3,6 +3,7 @@
 //! Knows messages and variables. Does not know tokens.
 
 mod clock;
+mod confine;
 mod methods;
 mod python;
 
@@ -17,7 +18,12 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 use crate::TokenizerError;
 
 /// The longest template source accepted, in bytes; the longest known one has 20 kB.
-const MAX_SOURCE: usize = 1 << 20;
+const MAX_SOURCE: usize = 1 << 17;
+/// The most lines, and the longest one in bytes: the engine counts lines and columns in 16 bits, and
+/// panics past them.
+const MAX_LINES: usize = 60_000;
+/// The longest tag accepted, in bytes: the engine's parser recurses over the terms of an expression.
+const MAX_TAG: usize = 1 << 14;
 /// Work allowed for any render, in units of the engine: an instruction, or 64 bytes of data.
 const BASE_FUEL: u64 = 200_000;
 /// More work for each message of the conversation.
@@ -26,6 +32,10 @@ const FUEL_PER_MESSAGE: u64 = 5_000;
 const BASE_OUTPUT: usize = 1 << 20;
 /// Calls within calls.
 const MAX_RECURSION: usize = 100;
+/// The most characters of a template's own message that are passed on.
+const MAX_MESSAGE: usize = 500;
+/// The template in its environment.
+const NAME: &str = "chat";
 /// How `raise_exception` marks its errors.
 const RAISED: &str = "raise_exception: ";
 /// Marks the end of a message that is to be continued; a private-use character of Unicode.
@@ -58,6 +68,12 @@ impl RenderOptions {
         Self { continue_final_message: true, ..Self::default() }
     }
 
+    /// The same at a fixed time, for what has to come out alike in several renders.
+    pub(crate) fn pinned(&self) -> Self {
+        let now = self.unix_time_secs.unwrap_or_else(clock::now);
+        Self { unix_time_secs: Some(now), ..self.clone() }
+    }
+
     /// Sets a variable of the template.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
@@ -80,18 +96,19 @@ impl ChatTemplate {
         if source.len() > MAX_SOURCE {
             return Err(fail(format!("{} bytes long, at most {MAX_SOURCE}", source.len())));
         }
-        let syntax = SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build()
-            .map_err(|error| fail(error.to_string()))?;
-        let mut env = Environment::empty();
-        add_builtins(&mut env);
-        env.set_syntax(syntax);
-        env.set_recursion_limit(MAX_RECURSION);
-        env.add_template_owned("chat", without_generation_tags(source))
+        // Jinja reads every kind of line break as a line feed.
+        let source = source.replace("\r\n", "\n").replace('\r', "\n");
+        let longest = source.split('\n').map(str::len).max().unwrap_or(0);
+        if longest > MAX_LINES || source.matches('\n').count() > MAX_LINES {
+            return Err(fail(format!(
+                "a line of {longest} bytes, or too many lines; at most {MAX_LINES} of either"
+            )));
+        }
+        let compiled = without_generation_tags(&source).map_err(&fail)?;
+        let env = confine::run(move || compile(compiled))
+            .map_err(|stopped| fail(stopped.to_string()))?
             .map_err(|error| fail(describe(&error)))?;
-        Ok(Self { path: path.to_path_buf(), source: source.to_owned(), env })
+        Ok(Self { path: path.to_path_buf(), source, env })
     }
 
     /// The source, as it came.
@@ -150,16 +167,28 @@ impl ChatTemplate {
         let now = options.unix_time_secs;
         env.add_function("strftime_now", move |format: &str| clock::strftime(now, format));
 
-        let mut output = Bounded { bytes: Vec::new(), limit: BASE_OUTPUT + 8 * input, hit: false };
-        let result = env.get_template("chat").and_then(|template| {
-            template.render_captured_to(context(messages, tokens, options), &mut output)
+        let limit = BASE_OUTPUT + 8 * input;
+        let context = context(messages, tokens, options);
+        let finished = confine::run(move || {
+            let mut output = Bounded { bytes: Vec::new(), limit, hit: false };
+            let result = env
+                .get_template(NAME)
+                .and_then(|template| template.render_captured_to(context, &mut output).map(drop));
+            (result, output)
         });
+        let (result, output) = match finished {
+            Ok(finished) => finished,
+            Err(stopped) => {
+                let problem = stopped.to_string();
+                return Err(TokenizerError::TemplateLimit { path: self.path.clone(), problem });
+            }
+        };
         match result {
-            Ok(_) => String::from_utf8(output.bytes).map_err(|_| TokenizerError::Template {
+            Ok(()) => String::from_utf8(output.bytes).map_err(|_| TokenizerError::Template {
                 path: self.path.clone(),
                 problem: "wrote text that is not UTF-8".to_owned(),
             }),
-            Err(error) => Err(self.failed(&error, output.hit.then_some(output.limit), fuel)),
+            Err(error) => Err(self.failed(&error, output.hit.then_some(limit), fuel)),
         }
     }
 
@@ -174,7 +203,10 @@ impl ChatTemplate {
             return TokenizerError::TemplateLimit { path, problem };
         }
         match error.detail().and_then(|detail| detail.strip_prefix(RAISED)) {
-            Some(message) => TokenizerError::TemplateRefused { path, message: message.to_owned() },
+            Some(message) => {
+                let message = message.chars().take(MAX_MESSAGE).collect();
+                TokenizerError::TemplateRefused { path, message }
+            }
             None => TokenizerError::Template { path, problem: describe(error) },
         }
     }
@@ -186,15 +218,29 @@ impl std::fmt::Debug for ChatTemplate {
     }
 }
 
+/// An environment as transformers sets it up, with the template `source`.
+fn compile(source: String) -> Result<Environment<'static>, Error> {
+    let mut env = Environment::new();
+    env.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    env.set_recursion_limit(MAX_RECURSION);
+    add_builtins(&mut env);
+    // Its work on a value that shares its parts is bounded by nothing, and no template needs it.
+    env.remove_filter("pprint");
+    env.add_template_owned(NAME, source)?;
+    Ok(env)
+}
+
 /// What transformers gives a template: its filters, functions and Python's methods.
 fn add_builtins(env: &mut Environment<'static>) {
-    let defaults = Environment::new();
-    *env = defaults;
     env.set_unknown_method_callback(methods::call);
     env.set_formatter(python::format);
     env.add_filter("tojson", python::to_json);
     env.add_filter("string", python::to_string);
     env.add_filter("trim", methods::trim);
+    env.add_filter("e", python::escape);
+    env.add_filter("escape", python::escape);
+    env.add_test("iterable", python::is_iterable);
+    env.add_test("sequence", python::is_sequence);
     env.add_function("raise_exception", |message: Value| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, format!("{RAISED}{message}")))
     });
@@ -223,11 +269,17 @@ fn context(
 }
 
 /// `{% generation %}` marks text for a feature of transformers; here it is a block of its own.
-fn without_generation_tags(source: &str) -> String {
+/// Refuses tags that are too long.
+fn without_generation_tags(source: &str) -> Result<String, String> {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
-    while let Some(start) = rest.find("{%") {
-        let Some(len) = rest[start..].find("%}") else { break };
+    while let Some(start) = rest.find("{%").into_iter().chain(rest.find("{{")).min() {
+        let close = if rest[start..].starts_with("{%") { "%}" } else { "}}" };
+        let Some(len) = rest[start..].find(close) else { break };
+        if len > MAX_TAG {
+            let line = 1 + out.matches('\n').count() + rest[..start].matches('\n').count();
+            return Err(format!("line {line}: a tag of {len} bytes, at most {MAX_TAG}"));
+        }
         let tag = &rest[start..start + len];
         let word = tag[2..].trim_matches(|c: char| c.is_whitespace() || c == '-' || c == '+');
         out.push_str(&rest[..start]);
@@ -238,8 +290,11 @@ fn without_generation_tags(source: &str) -> String {
         }
         rest = &rest[start + len..];
     }
+    if rest.len() > MAX_TAG && (rest.contains("{%") || rest.contains("{{")) {
+        return Err(format!("a tag that does not end within {MAX_TAG} bytes"));
+    }
     out.push_str(rest);
-    out
+    Ok(out)
 }
 
 /// The engine's message, with the line of the template.

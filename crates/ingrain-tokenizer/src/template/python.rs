@@ -1,6 +1,6 @@
 //! Values written the way Python writes them: `str`, `repr`, `json.dumps`.
 
-use minijinja::value::{Kwargs, ValueKind};
+use minijinja::value::{Kwargs, Tuple, ValueKind};
 use minijinja::{Error, ErrorKind, Output, State, Value};
 
 /// Containers inside containers; Python stops at about a thousand.
@@ -14,6 +14,17 @@ pub(super) fn is_space(c: char) -> bool {
 /// `str.rstrip()`.
 pub(super) fn trim_end(text: &str) -> &str {
     text.trim_end_matches(is_space)
+}
+
+/// The test `iterable`: `None` is not, what is not defined is.
+pub(super) fn is_iterable(value: &Value) -> bool {
+    is_sequence(value) || value.kind() == ValueKind::Iterable
+}
+
+/// The test `sequence`: whatever has a length and items, text and dictionaries too.
+pub(super) fn is_sequence(value: &Value) -> bool {
+    use ValueKind::{Map, Seq, String, Undefined};
+    matches!(value.kind(), Undefined | Seq | Map | String)
 }
 
 /// What `{{ value }}` writes.
@@ -33,6 +44,23 @@ pub(super) fn to_string(state: &State, value: Value) -> Result<Value, Error> {
         return Ok(value);
     }
     str_of(state, &value).map(Value::from)
+}
+
+/// The filter `escape`: for HTML.
+pub(super) fn escape(state: &State, value: Value) -> Result<String, Error> {
+    let text = str_of(state, &value)?;
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '\'' => out.push_str("&#39;"),
+            '"' => out.push_str("&#34;"),
+            c => out.push(c),
+        }
+    }
+    Ok(out)
 }
 
 /// `str(value)`.
@@ -57,14 +85,21 @@ fn repr(state: &State, value: &Value, out: &mut String, depth: usize) -> Result<
         ValueKind::Number => out.push_str(&number(value)),
         ValueKind::String => quote(value.as_str().unwrap_or_default(), out),
         ValueKind::Seq => {
-            out.push('[');
-            for (i, item) in value.try_iter()?.enumerate() {
-                if i > 0 {
+            let is_tuple = value.downcast_object_ref::<Tuple>().is_some();
+            out.push(if is_tuple { '(' } else { '[' });
+            let mut len = 0;
+            for item in value.try_iter()? {
+                if len > 0 {
                     out.push_str(", ");
                 }
                 repr(state, &item, out, depth + 1)?;
+                len += 1;
             }
-            out.push(']');
+            out.push_str(match (is_tuple, len) {
+                (true, 1) => ",)",
+                (true, _) => ")",
+                (false, _) => "]",
+            });
         }
         ValueKind::Map => {
             out.push('{');

@@ -17,39 +17,41 @@ const MAX_MESSAGES: usize = 0x7FFE;
 /// Closing tags of reasoning: what stands before them may be cut by a template.
 const REASONING_ENDS: &[&str] = &["</think>", "</thinking>", "</reasoning>", "[/THINK]"];
 
-/// The rendered text and the bytes of it that each message's content takes.
+/// The most places inside the white space at an end of a message that are tried one by one.
+const MAX_BLANKS: usize = 32;
+
+/// The rendered text and the bytes of it that the content of each wanted message takes.
 pub(super) struct Located {
     pub(super) text: String,
-    pub(super) spans: Vec<Range<usize>>,
+    /// One entry a message; `None` for those that nobody asked for.
+    pub(super) spans: Vec<Option<Range<usize>>>,
 }
 
-/// Renders `messages` and finds each of them in the text.
+/// Renders `messages` and finds each of the wanted ones in the text.
 pub(super) fn locate(
     render: impl Fn(&[Message]) -> Result<String, TokenizerError>,
     messages: &[Message],
+    wanted: impl Fn(usize) -> bool,
 ) -> Result<Located, TokenizerError> {
     let text = render(messages)?;
     if messages.len() > MAX_MESSAGES {
         let problem = format!("{} messages, at most {MAX_MESSAGES}", messages.len());
         return Err(TokenizerError::InvalidOptions(problem));
     }
-    let free = |plane: &&u32| {
-        let taken = **plane..**plane + 0xFFFE;
-        !text
-            .chars()
-            .chain(messages.iter().flat_map(|m| m.content.chars()))
-            .any(|c| taken.contains(&u32::from(c)))
-    };
-    let Some(&plane) = PLANES.iter().find(free) else {
+    let contents = messages.iter().flat_map(|message| message.content.chars());
+    let chars = || text.chars().chain(contents.clone()).map(u32::from);
+    let is_free = |plane: &&u32| !chars().any(|c| (**plane..**plane + 0xFFFE).contains(&c));
+    let Some(&plane) = PLANES.iter().find(is_free) else {
         return Err(TokenizerError::InvalidOptions(
             "the messages use up the private-use characters that mark them".to_owned(),
         ));
     };
+    let wanted: Vec<usize> = (0..messages.len()).filter(|&index| wanted(index)).collect();
     let marker = Marker { render, messages, text: &text, plane };
-    let spans = match marker.all_at_once() {
-        Some(spans) => spans,
-        None => (0..messages.len()).map(|i| marker.one(i)).collect::<Result<_, _>>()?,
-    };
+    let mut spans = vec![None; messages.len()];
+    for (index, span) in marker.find(&wanted)? {
+        spans[index] = Some(span);
+    }
     Ok(Located { text, spans })
 }
 
@@ -61,23 +63,44 @@ struct Marker<'a, R> {
 }
 
 impl<R: Fn(&[Message]) -> Result<String, TokenizerError>> Marker<'_, R> {
-    /// Marks both ends of every message in one render: enough for almost every template.
-    fn all_at_once(&self) -> Option<Vec<Range<usize>>> {
-        let whole = |content: &str| 0..content.len();
-        [whole as fn(&str) -> Range<usize>, visible].into_iter().find_map(|place| {
-            let marks: Vec<(usize, Range<usize>)> =
-                self.messages.iter().map(|m| place(&m.content)).enumerate().collect();
-            let starts = marks.iter().map(|(i, range)| (*i, range.start, Side::Start));
-            let ends = marks.iter().map(|(i, range)| (*i, range.end, Side::End));
-            let found = self.undisturbed(&starts.chain(ends).collect::<Vec<_>>())?;
-            let (starts, ends) = found.split_at(marks.len());
-            let spans = starts.iter().zip(ends);
-            spans.map(|(&start, &end)| (start <= end).then_some(start..end)).collect()
-        })
+    /// Finds the wanted messages: all in one render if that works, as it does for most templates.
+    fn find(&self, wanted: &[usize]) -> Result<Vec<(usize, Range<usize>)>, TokenizerError> {
+        if let Some(spans) = self.all_at_once(wanted, |content| 0..content.len()) {
+            return Ok(spans);
+        }
+        let inner = self.all_at_once(wanted, visible);
+        let is_plain = |index: usize| {
+            let content = &self.messages[index].content;
+            visible(content) == (0..content.len())
+        };
+        match inner {
+            // The template trims: how much it leaves of outer white space is found out apart.
+            Some(spans) => spans
+                .into_iter()
+                .map(|(i, span)| if is_plain(i) { Ok((i, span)) } else { self.one(i) })
+                .collect(),
+            None => wanted.iter().map(|&i| self.one(i)).collect(),
+        }
+    }
+
+    /// Marks every wanted message at both ends of what `place` says.
+    fn all_at_once(
+        &self,
+        wanted: &[usize],
+        place: impl Fn(&str) -> Range<usize>,
+    ) -> Option<Vec<(usize, Range<usize>)>> {
+        let places: Vec<(usize, Range<usize>)> =
+            wanted.iter().map(|&i| (i, place(&self.messages[i].content))).collect();
+        let starts = places.iter().map(|(i, range)| (*i, range.start, Side::Start));
+        let ends = places.iter().map(|(i, range)| (*i, range.end, Side::End));
+        let found = self.undisturbed(&starts.chain(ends).collect::<Vec<_>>())?;
+        let (starts, ends) = found.split_at(wanted.len());
+        let spans = wanted.iter().zip(starts.iter().zip(ends));
+        spans.map(|(&i, (&start, &end))| (start <= end).then_some((i, start..end))).collect()
     }
 
     /// Marks one message by itself, at further places if the template changes its ends.
-    fn one(&self, index: usize) -> Result<Range<usize>, TokenizerError> {
+    fn one(&self, index: usize) -> Result<(usize, Range<usize>), TokenizerError> {
         let message = &self.messages[index];
         let fail = |problem: &str| TokenizerError::Turn {
             index,
@@ -89,19 +112,21 @@ impl<R: Fn(&[Message]) -> Result<String, TokenizerError>> Marker<'_, R> {
         let start = self
             .start(index, content, &visible)
             .ok_or_else(|| fail("the template drops, repeats or rewrites its beginning"))?;
-        let end = [content.len(), visible.end]
+        let mut ends = places(content, visible.end..content.len());
+        ends.reverse();
+        let end = ends
             .into_iter()
             .find_map(|at| self.undisturbed(&[(index, at, Side::End)]))
             .ok_or_else(|| fail("the template drops, repeats or rewrites its end"))?[0];
         if start > end {
             return Err(fail("the template moves its parts around"));
         }
-        Ok(start..end)
+        Ok((index, start..end))
     }
 
     fn start(&self, index: usize, content: &str, visible: &Range<usize>) -> Option<usize> {
         let probe = |at| self.undisturbed(&[(index, at, Side::Start)]).map(|found| found[0]);
-        if let Some(start) = probe(0).or_else(|| probe(visible.start)) {
+        if let Some(start) = places(content, 0..visible.start).into_iter().find_map(probe) {
             return Some(start);
         }
         // Reasoning that the template cuts off; or a beginning that it looks at, so that a mark in
@@ -166,6 +191,17 @@ impl<R: Fn(&[Message]) -> Result<String, TokenizerError>> Marker<'_, R> {
 enum Side {
     Start,
     End,
+}
+
+/// Places between characters in a range of white space, its ends included.
+fn places(content: &str, range: Range<usize>) -> Vec<usize> {
+    let inner = content[range.clone()].char_indices().map(|(at, _)| range.start + at);
+    let mut places: Vec<usize> = inner.collect();
+    if places.len() > MAX_BLANKS {
+        places = vec![range.start];
+    }
+    places.push(range.end);
+    places
 }
 
 /// The content without white space at its ends.

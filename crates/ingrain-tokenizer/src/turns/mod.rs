@@ -75,6 +75,41 @@ pub(crate) fn encode(
     messages: &[Message],
     options: &RenderOptions,
 ) -> Result<TurnSpans, TokenizerError> {
+    let (tokens, spans) = locate(tokenizer, messages, options, |_| true)?;
+    let turns = spans
+        .iter()
+        .map(|located| span(tokenizer, located, &spans, &tokens))
+        .collect::<Result<_, _>>()?;
+    Ok(TurnSpans { ids: tokens.ids, turns })
+}
+
+/// The tokens of the last message alone, end of turn included.
+pub(crate) fn encode_last(
+    tokenizer: &ChatTokenizer,
+    messages: &[Message],
+    options: &RenderOptions,
+) -> Result<Vec<u32>, TokenizerError> {
+    let last = messages.len().saturating_sub(1);
+    let (tokens, spans) = locate(tokenizer, messages, options, |index| index == last)?;
+    match spans.as_slice() {
+        [located] => Ok(tokens.ids[span(tokenizer, located, &spans, &tokens)?.tokens].to_vec()),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// A message and the bytes of the text that its content takes.
+struct Located {
+    index: usize,
+    role: Role,
+    bytes: Range<usize>,
+}
+
+fn locate(
+    tokenizer: &ChatTokenizer,
+    messages: &[Message],
+    options: &RenderOptions,
+    wanted: impl Fn(usize) -> bool,
+) -> Result<(Tokens, Vec<Located>), TokenizerError> {
     if options.add_generation_prompt || options.continue_final_message {
         return Err(TokenizerError::InvalidOptions(
             "the turns of a conversation are those of finished messages: neither a generation \
@@ -82,12 +117,17 @@ pub(crate) fn encode(
                 .to_owned(),
         ));
     }
-    let located = locate::locate(|marked| tokenizer.render(marked, options), messages)?;
-    let tokens = Tokens::of(tokenizer, messages, &located)?;
-    let turns = (0..messages.len())
-        .map(|index| span(tokenizer, messages[index].role, index, &located.spans, &tokens))
-        .collect::<Result<_, _>>()?;
-    Ok(TurnSpans { ids: tokens.ids, turns })
+    let options = options.pinned();
+    let located = locate::locate(|marked| tokenizer.render(marked, &options), messages, wanted)?;
+    let spans: Vec<Located> = located
+        .spans
+        .into_iter()
+        .enumerate()
+        .filter_map(|(index, bytes)| {
+            Some(Located { index, role: messages[index].role, bytes: bytes? })
+        })
+        .collect();
+    Ok((Tokens::of(tokenizer, &located.text, &spans)?, spans))
 }
 
 /// Token ids and the bytes of the text that they cover.
@@ -101,24 +141,23 @@ impl Tokens {
     /// Tokenizes the text, in one piece if no token reaches into an assistant's turn from before.
     fn of(
         tokenizer: &ChatTokenizer,
-        messages: &[Message],
-        located: &locate::Located,
+        text: &str,
+        spans: &[Located],
     ) -> Result<Self, TokenizerError> {
-        let text = located.text.as_str();
         let (ids, offsets) = tokenizer.encode_with_offsets(text)?;
         let mut cuts = Vec::new();
-        for (index, (message, span)) in messages.iter().zip(&located.spans).enumerate() {
-            let reaches_in = |o: &Range<usize>| o.start < span.start && span.start < o.end;
-            if message.role != Role::Assistant || !offsets.iter().any(reaches_in) {
+        for &Located { index, role, ref bytes } in spans {
+            let reaches_in = |o: &Range<usize>| o.start < bytes.start && bytes.start < o.end;
+            if role != Role::Assistant || !offsets.iter().any(reaches_in) {
                 continue;
             }
             if !tokenizer.is_byte_level() {
                 let problem = "a token reaches from the header of the turn into its content; let \
                                the content start with a visible character"
                     .to_owned();
-                return Err(TokenizerError::Turn { index, role: message.role, problem });
+                return Err(TokenizerError::Turn { index, role, problem });
             }
-            cuts.push(span.start);
+            cuts.push(bytes.start);
         }
         if cuts.is_empty() {
             return Ok(Self { ids, offsets, text_len: text.len() });
@@ -142,20 +181,20 @@ impl Tokens {
     }
 }
 
-/// The tokens of message `index`, which lies at `spans[index]` in the text.
+/// The tokens of a message among those of its conversation.
 fn span(
     tokenizer: &ChatTokenizer,
-    role: Role,
-    index: usize,
-    spans: &[Range<usize>],
+    located: &Located,
+    all: &[Located],
     tokens: &Tokens,
 ) -> Result<TurnSpan, TokenizerError> {
-    let Range { start, end } = spans[index].clone();
+    let &Located { index, role, bytes: Range { start, end } } = located;
     let first = tokens.first(0, |o| o.end > start);
     let behind = tokens.first(first, |o| o.start >= end);
     // The end of the turn stands before whatever message comes next in the text.
-    let next = spans.iter().map(|other| other.start).filter(|&other| other > start.max(end - 1));
-    let limit = next.min().unwrap_or(tokens.text_len);
+    let others = all.iter().filter(|other| other.index != index);
+    let next = others.map(|other| other.bytes.start).filter(|&other| other >= end).min();
+    let limit = next.unwrap_or(tokens.text_len);
     let stop = (behind..tokens.ids.len())
         .take_while(|&at| tokens.offsets[at].start < limit)
         .find(|&at| tokenizer.stop_ids().contains(&tokens.ids[at]));

@@ -22,7 +22,7 @@ fn a_run_interrupted_at_any_step_equals_an_uninterrupted_one() {
         let stopper = Recorder::stopping_after(step);
         let error = train(dir.path(), &Distance::default(), &config(), &stopper)
             .expect_err("interrupted");
-        assert!(matches!(error, TrainError::Interrupted { step: s, total: STEPS, .. } if s == step));
+        assert!(matches!(error, TrainError::Interrupted { done, total: STEPS, .. } if done == step));
 
         let recorder = Recorder::default();
         let resumed =

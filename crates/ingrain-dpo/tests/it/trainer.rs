@@ -1,0 +1,144 @@
+//! The trainer on a tiny model: it learns, it resumes to the bit, it leaves the weights alone.
+
+use std::path::Path;
+
+use burn::tensor::{Int, Tensor};
+use ingrain_dpo::{DpoConfig, DpoError, DpoTrainer, LossSpec, TokenizedPair};
+use ingrain_lm::{Adapter, CausalLm, LoraConfig};
+use ingrain_train::{TrainConfig, TrainError, Trained};
+
+use crate::fixtures::{Recorder, bits, made_up_pairs, model};
+
+fn config(epochs: u64) -> DpoConfig {
+    DpoConfig {
+        losses: serde_json::from_str::<Vec<LossSpec>>(
+            r#"[{"dpo": 1.0}, {"nll": 0.5}, {"squared_log_ratio": 0.001}]"#,
+        )
+        .expect("an objective"),
+        training: TrainConfig {
+            epochs,
+            batch_size: 3,
+            micro_batch_tokens: 40,
+            learning_rate: 0.02,
+            checkpoint_every_steps: 2,
+            ..TrainConfig::default()
+        },
+        ..DpoConfig::default()
+    }
+}
+
+fn fresh(model: &CausalLm) -> Adapter {
+    let lora = LoraConfig { rank: 4, alpha: 8.0, ..LoraConfig::default() };
+    Adapter::init(model, &lora, 1).expect("the tiny model has all seven projections")
+}
+
+fn train(
+    model: &CausalLm,
+    pairs: &[TokenizedPair],
+    config: &DpoConfig,
+    dir: &Path,
+    recorder: &Recorder,
+) -> Result<Trained<Adapter>, DpoError> {
+    DpoTrainer { model, base: "tiny", pairs, config }.fit(fresh(model), &recorder.run(dir))
+}
+
+#[test]
+fn a_tiny_model_overfits_a_handful_of_pairs() {
+    let (model, pairs) = (model(), made_up_pairs(4));
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let recorder = Recorder::default();
+    let trained = train(&model, &pairs, &config(40), dir.path(), &recorder).expect("trains");
+    assert_eq!(trained.steps, 80);
+    let first = |name: &str| recorder.metric(name)[0];
+    let last = |name: &str| trained.last[name];
+    // Before the first step the adapter changes nothing: the margin is zero up to rounding.
+    assert!(first("margin").abs() < 1e-4, "{}", first("margin"));
+    assert!((first("loss_dpo") - 2.0_f64.ln()).abs() < 1e-4);
+    assert_eq!(last("accuracy"), 1.0);
+    assert!(last("margin") > 2.0, "{}", last("margin"));
+    assert!(last("nll") < 0.5 * first("nll"), "{} of {}", last("nll"), first("nll"));
+    assert!(last("reward_chosen") > 0.0 && last("reward_rejected") < 0.0);
+    assert!((last("logp_chosen") + last("nll")).abs() < 1e-6);
+}
+
+#[test]
+fn a_run_interrupted_at_every_step_equals_an_uninterrupted_one() {
+    let (model, pairs) = (model(), made_up_pairs(5));
+    let whole = tempfile::tempdir().expect("temporary directory");
+    let expected =
+        train(&model, &pairs, &config(2), whole.path(), &Recorder::default()).expect("trains");
+    assert_eq!(expected.steps, 4);
+    let dir = tempfile::tempdir().expect("temporary directory");
+    for step in 1..4 {
+        let error =
+            train(&model, &pairs, &config(2), dir.path(), &Recorder::stopping_after(step));
+        let error = error.expect_err("interrupted");
+        assert!(
+            matches!(error, DpoError::Train(TrainError::Interrupted { done, .. }) if done == step),
+            "{error}"
+        );
+    }
+    let resumed =
+        train(&model, &pairs, &config(2), dir.path(), &Recorder::default()).expect("ends");
+    assert_eq!(bits(&resumed.parameters), bits(&expected.parameters));
+    assert_ne!(bits(&resumed.parameters), bits(&fresh(&model)), "something was learnt");
+}
+
+#[test]
+fn the_frozen_weights_do_not_move() {
+    let (model, pairs) = (model(), made_up_pairs(4));
+    let logits = |model: &CausalLm| {
+        let tokens = Tensor::<2, Int>::from_ints([[5, 99, 200, 17, 301, 42]], model.device());
+        let data = model.logits(tokens, None).to_data();
+        data.to_vec::<f32>().expect("f32").into_iter().map(f32::to_bits).collect::<Vec<u32>>()
+    };
+    let before = logits(&model);
+    let dir = tempfile::tempdir().expect("temporary directory");
+    train(&model, &pairs, &config(3), dir.path(), &Recorder::default()).expect("trains");
+    assert_eq!(logits(&model), before);
+}
+
+#[test]
+fn micro_batches_change_nothing_but_the_last_digits() {
+    let (model, pairs) = (model(), made_up_pairs(6));
+    let result = |micro_batch_tokens| {
+        let mut config = config(1);
+        config.training.micro_batch_tokens = micro_batch_tokens;
+        config.training.batch_size = 6;
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let trained = train(&model, &pairs, &config, dir.path(), &Recorder::default());
+        trained.expect("trains").last
+    };
+    let (whole, single) = (result(100_000), result(1));
+    for key in ["loss", "grad_norm", "nll", "loss_squared_log_ratio"] {
+        let (a, b) = (whole[key], single[key]);
+        assert!((a - b).abs() < 1e-5 * a.abs().max(1.0), "{key}: {a} and {b}");
+    }
+}
+
+#[test]
+fn a_reference_free_objective_makes_no_reference_pass() {
+    let (model, pairs) = (model(), made_up_pairs(4));
+    let losses = serde_json::from_str(r#"[{"simpo": 1.0}, {"nll": 1.0}]"#).expect("an objective");
+    let config = DpoConfig { losses, ..config(20) };
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let recorder = Recorder::default();
+    let trained = train(&model, &pairs, &config, dir.path(), &recorder).expect("trains");
+    assert!(trained.last["loss"] < recorder.metric("loss")[0]);
+    let files = std::fs::read_dir(dir.path()).expect("a directory");
+    let names: Vec<_> = files.map(|f| f.expect("entry").file_name()).collect();
+    assert!(!names.iter().any(|n| n.to_string_lossy().contains("reference")), "{names:?}");
+}
+
+#[test]
+fn other_data_does_not_continue_a_checkpoint() {
+    let model = model();
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let first = made_up_pairs(4);
+    train(&model, &first, &config(1), dir.path(), &Recorder::default()).expect("trains");
+    let mut other = first;
+    other[0].chosen.ids[4] ^= 1;
+    let error = train(&model, &other, &config(1), dir.path(), &Recorder::default());
+    let message = error.expect_err("another run's checkpoint").to_string();
+    assert!(message.contains("other training settings, losses or data"), "{message}");
+}

@@ -1,0 +1,38 @@
+//! The introspection stage's training.
+
+use ingrain_lm::{Adapter, CausalLm};
+use ingrain_train::{TrainRun, Trained, fit};
+
+use crate::{IntrospectionError, SftConfig, SftObjective, TokenizedTranscript};
+
+/// Trains an adapter on transcripts, by cross-entropy on the turns that the model generated.
+#[derive(Clone, Copy, Debug)]
+pub struct SftTrainer<'a> {
+    /// The model to be adapted: for the paper's method the distilled one, its adapter folded in.
+    pub model: &'a CausalLm,
+    /// Names the model's weights (hub revision or sha256).
+    pub base: &'a str,
+    /// The data; see [`tokenize_transcripts`](crate::tokenize_transcripts).
+    pub transcripts: &'a [TokenizedTranscript],
+    /// Mechanics.
+    pub config: &'a SftConfig,
+}
+
+impl SftTrainer<'_> {
+    /// Trains `initial` from the newest checkpoint in `run.dir`, if there is one.
+    ///
+    /// # Errors
+    /// [`IntrospectionError`]; see [`ingrain_train::fit`] for what stops a run. After
+    /// [`TrainError::Interrupted`](ingrain_train::TrainError::Interrupted) everything is saved.
+    pub fn fit(
+        &self,
+        initial: Adapter,
+        run: &TrainRun<'_>,
+    ) -> Result<Trained<Adapter>, IntrospectionError> {
+        self.config.validate()?;
+        let (model, base, transcripts) = (self.model, self.base, self.transcripts);
+        let objective = SftObjective { model, base, transcripts };
+        let training = &self.config.training;
+        Ok(fit(&objective, objective.sizes(), initial.untracked(), training, run)?)
+    }
+}

@@ -1,0 +1,109 @@
+//! What counts as a completion token, and how sequences lie side by side.
+
+use burn::tensor::{Device, Int, Tensor};
+use ingrain_lm::{TokenBatch, TokenSequence};
+use proptest::prelude::*;
+
+use crate::fixture::{assert_close, tiny, values};
+
+fn ints<const D: usize>(tensor: Tensor<D, Int>) -> Vec<i64> {
+    tensor.into_data().iter::<i64>().collect()
+}
+
+/// Tokens, positions, targets and counts of a batch.
+#[track_caller]
+fn check(
+    sequences: &[TokenSequence],
+    tokens: &[&[i64]],
+    positions: &[i64],
+    targets: &[i64],
+    counts: &[usize],
+) {
+    let sequences: Vec<&TokenSequence> = sequences.iter().collect();
+    let batch = TokenBatch::new(&sequences, &Device::flex());
+    assert_eq!(batch.tokens.dims(), [tokens.len(), tokens[0].len()]);
+    assert_eq!(batch.padded_tokens(), tokens.len() * tokens[0].len());
+    assert_eq!(ints(batch.tokens), tokens.concat());
+    assert_eq!(ints(batch.positions), positions);
+    assert_eq!(ints(batch.targets), targets);
+    assert_eq!(batch.counts, counts);
+}
+
+#[test]
+fn completion_tokens_are_those_after_the_prompt() {
+    let sequence = TokenSequence::from_parts(&[3, 4], &[5, 6, 7]);
+    assert_eq!(sequence.ids, [3, 4, 5, 6, 7]);
+    assert_eq!(sequence.completion, [false, false, true, true, true]);
+    assert_eq!(sequence.completion_len(), 3);
+}
+
+#[test]
+fn nothing_predicts_the_first_token_so_it_is_never_counted() {
+    let sequence = TokenSequence::from_parts(&[], &[5, 6]);
+    assert_eq!(sequence.completion, [false, true]);
+    assert_eq!(sequence.completion_len(), 1);
+    let by_hand = TokenSequence { ids: vec![5, 6], completion: vec![true, true] };
+    assert_eq!(by_hand.completion_len(), 1);
+    check(&[by_hand], &[&[5]], &[0], &[6], &[1]);
+}
+
+#[test]
+fn rows_are_padded_on_the_right_and_targets_point_back_one_token() {
+    let sequences = [
+        TokenSequence::from_parts(&[3, 4], &[5, 6, 7]),
+        TokenSequence::from_parts(&[8], &[9]),
+        TokenSequence { ids: vec![1, 2, 3, 4], completion: vec![false, true, false, true] },
+    ];
+    check(
+        &sequences,
+        // The last token of the longest row predicts nothing and is not run.
+        &[&[3, 4, 5, 6], &[8, 9, 0, 0], &[1, 2, 3, 4]],
+        &[1, 2, 3, 4, 8, 10],
+        &[5, 6, 7, 9, 2, 4],
+        &[3, 1, 2],
+    );
+}
+
+#[test]
+fn a_sequence_without_completion_counts_nothing() {
+    check(&[TokenSequence::from_parts(&[3, 4], &[])], &[&[3]], &[], &[], &[0]);
+    check(&[TokenSequence::from_parts(&[3], &[])], &[&[3]], &[], &[], &[0]);
+}
+
+#[test]
+fn scoring_no_completion_gives_no_values() {
+    let model = tiny("llama_tied");
+    let sequence = TokenSequence::from_parts(&[3, 4], &[]);
+    let batch = TokenBatch::new(&[&sequence], &Device::flex());
+    assert_eq!(model.completion_logprobs(&batch, None).dims(), [0]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    // However sequences are put together, each gets the log-probabilities it has by itself.
+    #[test]
+    fn a_batch_scores_each_sequence_as_if_it_were_alone(
+        rows in prop::collection::vec(
+            prop::collection::vec((0u32..320, any::<bool>()), 1..20), 1..6,
+        ),
+    ) {
+        let model = tiny("llama_tied");
+        let sequences: Vec<TokenSequence> = rows
+            .into_iter()
+            .map(|row| {
+                let (ids, completion) = row.into_iter().unzip();
+                TokenSequence { ids, completion }
+            })
+            .collect();
+        let score = |sequences: &[&TokenSequence]| {
+            let batch = TokenBatch::new(sequences, &Device::flex());
+            values(model.completion_logprobs(&batch, None))
+        };
+        let together = score(&sequences.iter().collect::<Vec<_>>());
+        let alone: Vec<f32> = sequences.iter().flat_map(|s| score(&[s])).collect();
+        let total: usize = sequences.iter().map(TokenSequence::completion_len).sum();
+        prop_assert_eq!(together.len(), total);
+        assert_close("batch", &together, &alone, 1e-4);
+    }
+}

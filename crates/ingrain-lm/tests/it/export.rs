@@ -1,0 +1,117 @@
+//! Directories in HF layout that are written here, read again.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use ingrain_chat::Message;
+use ingrain_lm::{LocalModel, ModelSource};
+use ingrain_run::Silent;
+use serde_json::Value;
+
+use crate::fixture::{adapter, assert_close, assert_says, difference, logits, path};
+
+const TOKENS: [u32; 8] = [5, 9, 200, 17, 3, 44, 180, 311];
+
+fn load(path: &Path) -> LocalModel {
+    let source: ModelSource = path.to_str().unwrap().parse().unwrap();
+    LocalModel::load(&source.resolve(&Silent).unwrap(), &Device::flex()).unwrap()
+}
+
+/// What a model makes of the same tokens before and after it is written.
+fn exported(model: &LocalModel) -> (tempfile::TempDir, LocalModel) {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    model.export(&out).unwrap();
+    let again = load(&out);
+    (dir, again)
+}
+
+fn read(file: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+}
+
+#[test]
+fn dequantised_weights_give_the_same_logits() {
+    for name in ["llama_tied.q4_1", "llama_tied.bf16", "llama_untied.q8_0"] {
+        let model = load(&path("gguf").join(format!("{name}.gguf")));
+        let (_dir, again) = exported(&model);
+        assert_eq!(again.model.config(), model.model.config(), "{name}");
+        let found = logits(&again.model, &TOKENS, None);
+        assert_eq!(found, logits(&model.model, &TOKENS, None), "{name}");
+    }
+}
+
+#[test]
+fn tokenizer_and_chat_template_go_with_the_weights() {
+    let model = load(&path("gguf/llama_tied.q8_0.gguf"));
+    let (_dir, again) = exported(&model);
+    let messages = [Message::user("Why is the sky blue?"), Message::assistant("It scatters.")];
+    for count in [1, 2] {
+        let found = again.prompt_ids(&messages[..count]).unwrap();
+        assert_eq!(found, model.prompt_ids(&messages[..count]).unwrap());
+    }
+    assert_eq!(again.tokenizer.stop_ids(), model.tokenizer.stop_ids());
+    assert_eq!(again.tokenizer.bos_id(), model.tokenizer.bos_id());
+}
+
+#[test]
+fn a_merged_model_is_the_model_with_its_adapter() {
+    let base = load(&path("tiny_models/llama_tied"));
+    let plain = adapter("plain", &base.model);
+    let model = base.with_adapter(Some(plain.clone()));
+    let (_dir, again) = exported(&model);
+    let found = logits(&again.model, &TOKENS, None);
+    assert_eq!(found, logits(&base.model.clone().fold(&plain), &TOKENS, None));
+    assert_close("side path", &found, &logits(&base.model, &TOKENS, Some(&plain)), 1e-4);
+    assert!(difference(&found, &logits(&base.model, &TOKENS, None)) > 0.1);
+}
+
+#[test]
+fn rotary_scaling_survives_from_either_kind_of_file() {
+    let model = load(&path("tiny_models/llama3_scaled"));
+    let (_dir, again) = exported(&model);
+    assert_eq!(again.model.config(), model.model.config());
+    let found = logits(&again.model, &TOKENS, None);
+    assert_eq!(found, logits(&model.model, &TOKENS, None));
+
+    // GGUF holds divisors; what they came from is written.
+    let model = load(&path("gguf/llama3_scaled.q8_0.gguf"));
+    let (dir, again) = exported(&model);
+    let original = read(&path("tiny_models/llama3_scaled/config.json"));
+    let written = read(&dir.path().join("out/config.json"));
+    for key in ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"] {
+        let (found, wanted) = (&written["rope_scaling"][key], &original["rope_parameters"][key]);
+        assert_eq!(found.as_f64(), wanted.as_f64(), "{key}");
+    }
+    let found = logits(&again.model, &TOKENS, None);
+    assert_close("divisors", &found, &logits(&model.model, &TOKENS, None), 1e-4);
+}
+
+#[test]
+fn a_directory_that_holds_a_model_is_not_overwritten() {
+    let model = load(&path("tiny_models/llama_tied"));
+    let (dir, _) = exported(&model);
+    assert_says(model.export(&dir.path().join("out")), &["model.safetensors", "already there"]);
+}
+
+#[test]
+fn no_temporary_file_is_left() {
+    let model = load(&path("gguf/llama_tied.q8_0.gguf"));
+    let (dir, _) = exported(&model);
+    let mut names: Vec<String> = std::fs::read_dir(dir.path().join("out"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "chat_template.jinja",
+            "config.json",
+            "generation_config.json",
+            "model.safetensors",
+            "tokenizer.json",
+            "tokenizer_config.json",
+        ]
+    );
+}

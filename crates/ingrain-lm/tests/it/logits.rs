@@ -1,0 +1,92 @@
+//! Logits of whole sequences, against transformers.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use ingrain_lm::CausalLm;
+
+use crate::fixture::{assert_close, copy, difference, ids, json, logits, path, tensors, tiny, try_load, values};
+
+const LLAMAS: [&str; 3] = ["llama_tied", "llama_untied", "llama3_scaled"];
+const TOLERANCE: f32 = 1e-4;
+
+/// Every sequence of the fixture by itself.
+#[track_caller]
+fn check(name: &str, model: &CausalLm) {
+    let expected = tensors(&path("tiny_models").join(name).join("expected.safetensors"));
+    let sequences = json(&format!("tiny_models/{name}/expected.json"))["sequences"].clone();
+    let sequences = sequences.as_array().unwrap();
+    assert_eq!(sequences.len(), expected.len());
+    for (index, sequence) in sequences.iter().enumerate() {
+        let found = logits(model, &ids(sequence), None);
+        assert_close(name, &found, &expected[&format!("logits.{index}")], TOLERANCE);
+    }
+}
+
+#[test]
+fn logits_equal_those_of_transformers() {
+    for name in LLAMAS {
+        check(name, &tiny(name));
+    }
+}
+
+#[test]
+fn the_older_layout_of_config_json_means_the_same_model() {
+    for name in LLAMAS {
+        let dir = copy(&format!("tiny_models/{name}"));
+        std::fs::rename(dir.path().join("config.legacy.json"), dir.path().join("config.json")).unwrap();
+        let model = try_load(dir.path()).unwrap();
+        assert_eq!(model.config(), tiny(name).config());
+        check(name, &model);
+    }
+}
+
+#[test]
+fn a_head_that_the_file_leaves_out_is_the_embedding() {
+    let dir = copy("tiny_models/llama_tied");
+    let config = dir.path().join("config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let untied = text.replace("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false");
+    assert_ne!(text, untied);
+    std::fs::write(&config, untied).unwrap();
+    check("llama_tied", &try_load(dir.path()).unwrap());
+}
+
+#[test]
+fn right_padding_changes_no_logit() {
+    for name in LLAMAS {
+        let model = tiny(name);
+        let sequences = json(&format!("tiny_models/{name}/expected.json"))["sequences"].clone();
+        let sequences: Vec<Vec<u32>> = sequences.as_array().unwrap().iter().map(ids).collect();
+        let width = sequences.iter().map(Vec::len).max().unwrap();
+        // Pads of an arbitrary token: no value of theirs may reach a real position.
+        let padded = |row: &Vec<u32>| {
+            let mut row: Vec<i32> = row.iter().map(|&id| id as i32).collect();
+            row.resize(width, 7);
+            row
+        };
+        let batch: Vec<i32> = sequences.iter().flat_map(padded).collect();
+        let batch = TensorData::new(batch, [sequences.len(), width]);
+        let found = values(model.logits(Tensor::from_data(batch, &Device::flex()), None));
+        let vocab = model.config().vocab_size;
+        for (index, sequence) in sequences.iter().enumerate() {
+            let start = index * width * vocab;
+            let row = &found[start..start + sequence.len() * vocab];
+            assert_close(name, row, &logits(&model, sequence, None), 1e-5);
+        }
+    }
+}
+
+#[test]
+fn a_token_sees_nothing_of_what_follows_it() {
+    let model = tiny("llama_tied");
+    let (short, long) = (logits(&model, &[5, 9, 200], None), logits(&model, &[5, 9, 200, 17, 3], None));
+    assert_close("prefix", &long[..short.len()], &short, 1e-5);
+    let other = logits(&model, &[5, 10, 200], None);
+    assert!(difference(&short, &other) > 0.1, "the tokens before it do matter");
+}
+
+#[test]
+fn llama_3_scaling_stretches_the_rotary_frequencies() {
+    let (scaled, plain) = (tiny("llama3_scaled"), tiny("llama_tied"));
+    assert!(scaled.config().rope_scaling.is_some());
+    assert!(plain.config().rope_scaling.is_none());
+}

@@ -1,0 +1,17 @@
+//! Tests through the public API, against what transformers, PEFT and llama.cpp's `gguf` package say
+//! (the files under `fixtures/`, each with the script that made it).
+
+mod batch;
+mod broken;
+mod builtin;
+mod download;
+mod export;
+mod fixture;
+mod generation;
+mod gguf;
+mod gradients;
+mod logits;
+mod logprob;
+mod merge;
+mod peft;
+mod selftest;

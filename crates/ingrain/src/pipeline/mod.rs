@@ -1,0 +1,144 @@
+//! The main job: constitution to data to adapters to persona to figures, stage by stage.
+//!
+//! Every stage leaves files that a person can open, is declared to the manifest with its inputs, and is
+//! reused when nothing that it depends on has changed. Killed at any instant, the same call goes on.
+
+mod data;
+mod evaluation;
+mod persona;
+mod training;
+
+use std::path::PathBuf;
+
+use ingrain_chat::ChatModel;
+use ingrain_constitution::PromptSet;
+use ingrain_lm::{LocalModel, ModelSource};
+use ingrain_run::{
+    Interrupt, Manifest, Observer, RunDir, StagePlan, StageRun, StageSummary, Summary,
+    peak_rss_bytes, write_atomic, write_json_atomic,
+};
+
+use crate::{Persona, PipelineError, Recipe};
+
+/// Where the "chosen" replies come from.
+#[derive(Clone)]
+pub enum Teacher<'a> {
+    /// A file of recorded replies.
+    Recorded(PathBuf),
+    /// A model that is given the constitution as system prompt; the name goes into the manifest.
+    Model(&'a dyn ChatModel, String),
+}
+
+/// One run of a recipe for a persona.
+pub struct Pipeline<'a> {
+    /// Every number.
+    pub recipe: Recipe,
+    /// Who the assistant should become.
+    pub persona: Persona,
+    /// Who shows how.
+    pub teacher: Teacher<'a>,
+    /// `cpu`, `ndarray`, `cuda`, `cuda:N`.
+    pub device: String,
+    /// The run directory.
+    pub out: PathBuf,
+    /// Whether finished work found there is used.
+    pub resume: bool,
+    /// Told what happens.
+    pub observer: &'a dyn Observer,
+    /// Raised to stop at the next safe point.
+    pub interrupt: Interrupt,
+}
+
+/// What the stages share.
+pub(crate) struct Context<'a> {
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) persona: &'a Persona,
+    pub(crate) teacher: &'a Teacher<'a>,
+    pub(crate) prompts: PromptSet,
+    pub(crate) model: LocalModel,
+    pub(crate) run: RunDir,
+    pub(crate) observer: &'a dyn Observer,
+    pub(crate) interrupt: &'a Interrupt,
+}
+
+impl Pipeline<'_> {
+    /// Runs every stage that is not finished yet, and writes `summary.json`.
+    ///
+    /// # Errors
+    /// [`PipelineError::Interrupted`] after a request to stop; otherwise that of the stage that
+    /// failed. What is finished stays.
+    pub fn run(&self) -> Result<Summary, PipelineError> {
+        let run = RunDir::open(&self.out)?;
+        let mut manifest = Manifest::open(run.path())?;
+        if !self.resume {
+            manifest.forget_all()?;
+        }
+        write_atomic(run.file("recipe.yaml"), self.recipe.to_yaml()?.as_bytes())?;
+        let device = ingrain_lm::device(&self.device)?;
+        let files = self.recipe.model.parse::<ModelSource>()?.resolve(self.observer)?;
+        let mut model = LocalModel::load(&files, &device)?;
+        model.interrupt = self.interrupt.clone();
+        manifest.set_version("ingrain", env!("CARGO_PKG_VERSION"))?;
+        manifest.set_fact("model", serde_json::to_value(&model.identity).unwrap_or_default())?;
+        manifest.set_fact("persona", serde_json::Value::from(self.persona.name()))?;
+        manifest.set_fact("device", serde_json::Value::from(self.device.as_str()))?;
+        let context = Context {
+            recipe: &self.recipe,
+            persona: &self.persona,
+            teacher: &self.teacher,
+            prompts: PromptSet::embedded(),
+            model,
+            run,
+            observer: self.observer,
+            interrupt: &self.interrupt,
+        };
+        context.data(&mut manifest)?;
+        let distilled = context.distillation(&mut manifest)?;
+        context.introspection_data(&mut manifest, &distilled)?;
+        let introspection = context.introspection(&mut manifest, &distilled)?;
+        let persona = context.persona(&mut manifest, &distilled, &introspection)?;
+        let evaluated = context.evaluation(&mut manifest, &distilled, &persona)?;
+
+        let stages: Vec<StageSummary> = manifest
+            .stages()
+            .iter()
+            .map(|s| StageSummary::new(s.name.clone(), s.seconds, s.tokens))
+            .collect();
+        let summary = Summary {
+            seconds_total: stages.iter().map(|s| s.seconds).sum(),
+            peak_rss_bytes: peak_rss_bytes(),
+            stages,
+            heldout: evaluated.heldout,
+            perplexity: evaluated.perplexity,
+            samples: evaluated.samples,
+        };
+        write_json_atomic(context.run.file("summary.json"), &summary)?;
+        Ok(summary)
+    }
+}
+
+impl Context<'_> {
+    /// A stage's plan, with what every stage depends on.
+    fn plan(&self, name: &str) -> Result<StagePlan, PipelineError> {
+        Ok(StagePlan::new(name)
+            .json("seed", &self.recipe.seed)?
+            .json("model", &self.model.identity)?
+            .text("constitution", &self.persona.constitution.content_hash())
+            .text("prompt_set", &self.prompts.hash()))
+    }
+
+    /// Runs a stage under the manifest and turns a request to stop into the one error for it.
+    fn stage(
+        &self,
+        manifest: &mut Manifest,
+        plan: &StagePlan,
+        work: impl FnOnce(&StageRun<'_>) -> Result<(), PipelineError>,
+    ) -> Result<(), PipelineError> {
+        let result = manifest.run_stage(plan, self.observer, work);
+        match result {
+            Ok(_) => Ok(()),
+            Err(_) if self.interrupt.is_requested() => Err(PipelineError::Interrupted),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Progress on the terminal: one line that is rewritten, or plain lines where output is no terminal.
+
+use std::collections::HashMap;
+use std::io::{IsTerminal, Write, stderr};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use ingrain::run::{Event, Observer};
+
+/// Writes what happens to stderr.
+pub struct Terminal {
+    state: Mutex<State>,
+    is_terminal: bool,
+}
+
+#[derive(Default)]
+struct State {
+    totals: HashMap<String, (Option<u64>, String)>,
+    started: Option<Instant>,
+    last: Option<Instant>,
+    open_line: bool,
+}
+
+impl Terminal {
+    pub fn new() -> Self {
+        Self { state: Mutex::default(), is_terminal: stderr().is_terminal() }
+    }
+
+    /// At most a few lines a second on a terminal, one in ten seconds in a log.
+    fn is_due(&self, state: &mut State) -> bool {
+        let pause = if self.is_terminal { 200 } else { 10_000 };
+        let due = state.last.is_none_or(|at| at.elapsed() > Duration::from_millis(pause));
+        if due {
+            state.last = Some(Instant::now());
+        }
+        due
+    }
+
+    fn rewrite(&self, state: &mut State, line: &str) {
+        if self.is_terminal {
+            eprint!("\r\x1b[2K  {line}");
+            let _ = stderr().flush();
+            state.open_line = true;
+        } else {
+            eprintln!("  {line}");
+        }
+    }
+
+    fn close(&self, state: &mut State) {
+        if state.open_line {
+            eprint!("\r\x1b[2K");
+            state.open_line = false;
+        }
+    }
+}
+
+impl Observer for Terminal {
+    fn on_event(&self, event: &Event) {
+        let Ok(mut state) = self.state.lock() else { return };
+        let state = &mut *state;
+        match event {
+            Event::StageStarted { stage, total, unit } => {
+                self.close(state);
+                state.totals.insert(stage.clone(), (*total, unit.clone()));
+                state.started = Some(Instant::now());
+                state.last = Some(Instant::now());
+                match total {
+                    Some(total) => eprintln!("{stage}: {} {unit}", count(*total, unit)),
+                    None => eprintln!("{stage}"),
+                }
+            }
+            Event::Progress { stage, done, tokens } => {
+                if !self.is_due(state) {
+                    return;
+                }
+                let (total, unit) = state.totals.get(stage).cloned().unwrap_or_default();
+                let bar = total.map_or_else(String::new, |total| bar(*done, total));
+                let seconds = state.started.map_or(0.0, |at| at.elapsed().as_secs_f64());
+                let rate = if *tokens > 0 && seconds > 0.0 {
+                    format!(", {:.0} tokens/s", *tokens as f64 / seconds)
+                } else {
+                    String::new()
+                };
+                let done = count(*done, &unit);
+                self.rewrite(state, &format!("{bar}{done} {unit}{rate}"));
+            }
+            Event::Step { step, total, metrics, .. } => {
+                if !self.is_due(state) {
+                    return;
+                }
+                let shown = ["loss", "accuracy", "margin", "chosen_logp", "nll", "tokens_per_sec"];
+                let metrics: Vec<String> = shown
+                    .iter()
+                    .filter_map(|name| Some(format!("{name} {}", short(*metrics.get(*name)?))))
+                    .collect();
+                let seconds = state.started.map_or(0.0, |at| at.elapsed().as_secs_f64());
+                let left = seconds / (*step).max(1) as f64 * total.saturating_sub(*step) as f64;
+                let line = format!(
+                    "{}step {step}/{total}  {}  {left:.0} s left",
+                    bar(*step, *total),
+                    metrics.join("  ")
+                );
+                self.rewrite(state, &line);
+            }
+            Event::StageFinished { stage, done, tokens, seconds, reused } => {
+                self.close(state);
+                if *reused {
+                    eprintln!("{stage}: finished earlier, reused");
+                } else {
+                    let unit = state.totals.get(stage).map_or("", |(_, unit)| unit);
+                    let rate = if *tokens > 0 && *seconds > 0.0 {
+                        format!(", {tokens} tokens, {:.0} tokens/s", *tokens as f64 / seconds)
+                    } else {
+                        String::new()
+                    };
+                    eprintln!("  done: {} {unit} in {seconds:.1} s{rate}", count(*done, unit));
+                }
+            }
+            Event::Note { stage, message } => {
+                self.close(state);
+                eprintln!("  {stage}: {message}");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn bar(done: u64, total: u64) -> String {
+    let filled = (done.min(total) * 24 / total.max(1)) as usize;
+    format!("[{}{}] ", "=".repeat(filled), " ".repeat(24 - filled))
+}
+
+fn count(value: u64, unit: &str) -> String {
+    if unit == "bytes" { format!("{:.1} million", value as f64 / 1e6) } else { value.to_string() }
+}
+
+fn short(value: f64) -> String {
+    if value.abs() >= 100.0 { format!("{value:.0}") } else { format!("{value:.3}") }
+}

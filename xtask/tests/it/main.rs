@@ -1,0 +1,5 @@
+//! What holds for the whole tree, whatever crate a file belongs to.
+
+mod architecture;
+mod strangers;
+mod tree;
