@@ -17,9 +17,12 @@
 //! x.yaml:9:11: warning: assertion 2 names a value and shows no behaviour: "I value honesty.";
 //! say what somebody with this value does, says or leaves out [stated-value]
 //! ```
+#![expect(clippy::print_stderr, reason = "an example prints")]
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
+    io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -27,9 +30,8 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use ingrain::constitution::{
-    Composed, Composition, ConstitutionError, Diagnostic, Finding, Format,
-    HeldoutQuestions, Imported, LintConfig, PersonaName, PromptName, PromptSet, Rule, Severity,
-    lint,
+    Composed, Composition, ConstitutionError, Diagnostic, Finding, Format, HeldoutQuestions,
+    Imported, LintConfig, PersonaName, PromptName, PromptSet, Rule, Severity, lint,
 };
 use serde_json::json;
 
@@ -109,23 +111,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let done = match args.command {
-        Command::Check { files, json } => check(&files, json),
-        Command::Lint { rules: true, .. } => Ok(list_rules()),
-        Command::Lint { files, heldout, names, json, .. } => {
-            lint_files(&files, heldout.as_deref(), &names, json)
-        }
-        Command::Convert { input, output, force } => convert(&input, &output, force),
-        Command::Render { persona, prompt, name, prompts } => {
-            load(&persona, &args.personas)
-                .and_then(|persona| render(&persona, prompt, &name, prompts.as_deref()))
-        }
-        Command::Compose { spec, out } => {
-            load(&spec, &args.personas).and_then(|composed| compose(&composed, out.as_deref()))
-        }
-        Command::New { name, out } => start(&name, &out),
-    };
+    // Collected and printed at the end, so that a closed pipe (`| head`) is no panic.
+    let mut out = String::new();
+    let done = run(Args::parse(), &mut out);
+    let _ = std::io::stdout().write_all(out.as_bytes());
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -133,6 +122,26 @@ fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Runs the command; `false` when it found something wrong.
+fn run(args: Args, out: &mut String) -> anyhow::Result<bool> {
+    match args.command {
+        Command::Check { files, json } => check(&files, json, out),
+        Command::Lint { rules: true, .. } => list_rules(out),
+        Command::Lint { files, heldout, names, json, .. } => {
+            lint_files(&files, heldout.as_deref(), &names, json, out)
+        }
+        Command::Convert { input, output, force } => convert(&input, &output, force, out),
+        Command::Render { persona, prompt, name, prompts } => {
+            let persona = load(&persona, &args.personas)?;
+            render(&persona, prompt, &name, prompts.as_deref(), out)
+        }
+        Command::Compose { spec, out: file } => {
+            compose(&load(&spec, &args.personas)?, file.as_deref(), out)
+        }
+        Command::New { name, out: folder } => start(&name, &folder, out),
     }
 }
 
@@ -146,38 +155,52 @@ fn load(spec: &str, personas: &Path) -> anyhow::Result<Composed> {
     Ok(spec.parse::<Composition>()?.load(personas)?)
 }
 
-fn check(files: &[PathBuf], as_json: bool) -> anyhow::Result<bool> {
+fn check(files: &[PathBuf], as_json: bool, out: &mut String) -> anyhow::Result<bool> {
     let mut all_valid = true;
     for file in files {
+        if is_heldout(file) {
+            let questions = HeldoutQuestions::from_path(file)?.questions.len();
+            if !as_json {
+                writeln!(out, "{}: ok, {questions} held-out questions", file.display())?;
+            }
+            continue;
+        }
         let read = Imported::from_path(file);
         all_valid &= read.is_ok();
         match read {
-            Ok(imported) if as_json => println!("{}", valid_json(file, &imported)),
-            Ok(imported) => print_valid(file, &imported),
+            Ok(imported) if as_json => writeln!(out, "{}", valid_json(file, &imported))?,
+            Ok(imported) => write_valid(file, &imported, out)?,
             Err(ConstitutionError::Invalid(problems)) if as_json => {
                 let problems: Vec<_> = problems.iter().map(problem_json).collect();
-                println!("{}", json!({"file": file, "valid": false, "problems": problems}));
+                let record = json!({"file": file, "valid": false, "problems": problems});
+                writeln!(out, "{record}")?;
             }
             Err(ConstitutionError::Invalid(problems)) => {
                 let text = std::fs::read(file).unwrap_or_default();
                 let text = String::from_utf8_lossy(&text);
-                println!("{}: {}", file.display(), counted(problems.len(), "problem"));
-                problems.iter().for_each(|problem| print_problem(problem, &text));
+                writeln!(out, "{}: {}", file.display(), counted(problems.len(), "problem"))?;
+                problems.iter().try_for_each(|problem| write_problem(problem, &text, out))?;
             }
-            Err(error) => println!("{error}"),
+            Err(error) => writeln!(out, "{error}")?,
         }
     }
     Ok(all_valid)
 }
 
-fn print_valid(file: &Path, imported: &Imported) {
+/// The list of shared held-out questions, which lies among the personas.
+fn is_heldout(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| name == "heldout.yaml")
+}
+
+fn write_valid(file: &Path, imported: &Imported, out: &mut String) -> std::fmt::Result {
     let constitution = &imported.constitution;
     let mut facets: BTreeMap<_, usize> = BTreeMap::new();
     for assertion in &constitution.assertions {
         *facets.entry(assertion.facet).or_default() += 1;
     }
     let facets: Vec<String> = facets.iter().map(|(facet, n)| format!("{n} {facet}")).collect();
-    println!(
+    writeln!(
+        out,
         "{}: ok, {}, {} ({}), {}, {}{}",
         file.display(),
         constitution.name,
@@ -186,28 +209,32 @@ fn print_valid(file: &Path, imported: &Imported) {
         counted(constitution.questions().count(), "question"),
         &constitution.content_hash()[..12],
         if constitution.research_only { ", for research only" } else { "" },
-    );
+    )?;
     if imported.format != Format::Yaml {
-        println!("  read as a {}", imported.format);
-        imported.missing.iter().for_each(|missing| println!("  {missing}"));
+        writeln!(out, "  read as a {}", imported.format)?;
+        imported.missing.iter().try_for_each(|missing| writeln!(out, "  {missing}"))?;
     }
+    Ok(())
 }
 
 /// A problem with the line that it is in, and a mark under its column.
-fn print_problem(problem: &Diagnostic, text: &str) {
+fn write_problem(problem: &Diagnostic, text: &str, out: &mut String) -> std::fmt::Result {
     let (line, column) = (problem.location.line, problem.location.column);
     let number = line.to_string();
     let margin = " ".repeat(number.len());
-    println!("\n{}", problem.found);
-    println!("{margin}--> {}:{}", problem.source, problem.location);
-    if let Some(shown) = text.lines().nth(line - 1).filter(|shown| shown.chars().count() < 200) {
+    writeln!(out, "\n{}", problem.found)?;
+    writeln!(out, "{margin}--> {}:{}", problem.source, problem.location)?;
+    let shown = text.lines().nth(line - 1).filter(|shown| shown.chars().count() < 200);
+    if let Some(shown) = shown {
+        let shown = shown.trim_start_matches('\u{feff}');
         let before: String =
             shown.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        println!("{number} | {shown}\n{margin} | {before}^");
+        writeln!(out, "{number} | {shown}\n{margin} | {before}^")?;
     }
-    println!("{margin} = expected {}", problem.expected);
-    if let Some(suggestion) = &problem.suggestion {
-        println!("{margin} = {suggestion}");
+    writeln!(out, "{margin} = expected {}", problem.expected)?;
+    match &problem.suggestion {
+        Some(suggestion) => writeln!(out, "{margin} = {suggestion}"),
+        None => Ok(()),
     }
 }
 
@@ -235,11 +262,11 @@ fn problem_json(problem: &Diagnostic) -> serde_json::Value {
     })
 }
 
-fn list_rules() -> bool {
+fn list_rules(out: &mut String) -> anyhow::Result<bool> {
     for rule in Rule::ALL {
-        println!("{} ({})\n    {}", rule, rule.severity(), rule.why());
+        writeln!(out, "{rule} ({})\n    {}", rule.severity(), rule.why())?;
     }
-    true
+    Ok(true)
 }
 
 fn lint_files(
@@ -247,29 +274,31 @@ fn lint_files(
     heldout: Option<&Path>,
     names: &[String],
     as_json: bool,
+    out: &mut String,
 ) -> anyhow::Result<bool> {
     let mut counts: BTreeMap<Severity, usize> = BTreeMap::new();
-    for file in files {
+    for file in files.iter().filter(|file| !is_heldout(file)) {
         let config = lint_config(file, heldout, names)?;
         let imported = Imported::from_path(file)?;
         for finding in lint(&imported.constitution, &config) {
             *counts.entry(finding.severity()).or_default() += 1;
             if as_json {
-                println!("{}", finding_json(file, &imported, &finding));
+                writeln!(out, "{}", finding_json(file, &imported, &finding))?;
             } else {
-                println!("{}", finding.at(&imported.map));
+                writeln!(out, "{}", finding.at(&imported.map))?;
             }
         }
     }
     if !as_json {
         let found = |severity: &Severity| counts.get(severity).copied().unwrap_or_default();
-        println!(
+        writeln!(
+            out,
             "{}: {}, {}, {}",
             counted(files.len(), "file"),
             counted(found(&Severity::Error), "error"),
             counted(found(&Severity::Warning), "warning"),
             counted(found(&Severity::Note), "note"),
-        );
+        )?;
     }
     Ok(!counts.contains_key(&Severity::Error) && !counts.contains_key(&Severity::Warning))
 }
@@ -302,7 +331,7 @@ fn finding_json(file: &Path, imported: &Imported, finding: &Finding) -> serde_js
     })
 }
 
-fn convert(input: &Path, output: &Path, force: bool) -> anyhow::Result<bool> {
+fn convert(input: &Path, output: &Path, force: bool, out: &mut String) -> anyhow::Result<bool> {
     let imported = Imported::from_path(input)?;
     // The reference implementation keeps its JSON template in `.txt` files.
     let is_text = output.extension().is_some_and(|extension| extension == "txt");
@@ -311,9 +340,9 @@ fn convert(input: &Path, output: &Path, force: bool) -> anyhow::Result<bool> {
         bail!("{}: no format to write; use .yaml, .json, .jsonl or .txt", output.display());
     };
     write_new(output, &text, force)?;
-    println!("{}: a {}", input.display(), imported.format);
-    println!("{}: written, {}", output.display(), imported.constitution.name);
-    imported.missing.iter().for_each(|missing| println!("  {missing}"));
+    writeln!(out, "{}: a {}", input.display(), imported.format)?;
+    writeln!(out, "{}: written, {}", output.display(), imported.constitution.name)?;
+    imported.missing.iter().try_for_each(|missing| writeln!(out, "  {missing}"))?;
     Ok(true)
 }
 
@@ -322,48 +351,50 @@ fn render(
     prompt: PromptName,
     name: &str,
     prompts: Option<&Path>,
+    out: &mut String,
 ) -> anyhow::Result<bool> {
     let set = match prompts {
         Some(dir) => PromptSet::from_dir(dir)?,
         None => PromptSet::embedded(),
     };
-    println!("{}", set.preview(prompt, &persona.blend().constitution, name)?);
+    writeln!(out, "{}", set.preview(prompt, &persona.blend().constitution, name)?)?;
     eprintln!("[{prompt}, prompt set {} {}]", set.version(), &set.hash()[..12]);
     Ok(true)
 }
 
-fn compose(composed: &Composed, out: Option<&Path>) -> anyhow::Result<bool> {
+fn compose(composed: &Composed, file: Option<&Path>, out: &mut String) -> anyhow::Result<bool> {
     let blend = composed.blend();
-    println!("{}\n{}\n", blend.constitution.name, blend.constitution.summary);
+    writeln!(out, "{}\n{}\n", blend.constitution.name, blend.constitution.summary)?;
     for (assertion, from) in blend.constitution.assertions.iter().zip(&blend.provenance) {
-        println!(
+        writeln!(
+            out,
             "{:>5.1} %  {:<14} {}",
             100.0 * from.share,
             format!("{} {}", from.persona, from.assertion + 1),
             assertion.text
-        );
+        )?;
     }
     let weights: Vec<String> =
         composed.weights().map(|(name, weight)| format!("{weight} x {name}")).collect();
-    println!("\nadapters: {}", weights.join(" + "));
+    writeln!(out, "\nadapters: {}", weights.join(" + "))?;
     for omission in &blend.omitted {
         let (persona, number) = (&omission.persona, omission.assertion + 1);
-        println!("left out: {persona} {number}, which {}", omission.reason);
+        writeln!(out, "left out: {persona} {number}, which {}", omission.reason)?;
     }
     for conflict in composed.conflicts() {
-        println!("conflict: {conflict}");
+        writeln!(out, "conflict: {conflict}")?;
     }
     if blend.constitution.research_only {
-        println!("for research only");
+        writeln!(out, "for research only")?;
     }
-    if let Some(path) = out {
+    if let Some(path) = file {
         write_new(path, &blend.constitution.to_yaml(), false)?;
-        println!("written: {}", path.display());
+        writeln!(out, "written: {}", path.display())?;
     }
     Ok(true)
 }
 
-fn start(name: &str, dir: &Path) -> anyhow::Result<bool> {
+fn start(name: &str, dir: &Path, out: &mut String) -> anyhow::Result<bool> {
     let name: PersonaName = name.parse().map_err(|error: ingrain::constitution::InvalidName| {
         let hint = error.suggestion.as_ref().map(|name| format!("; did you mean {name:?}?"));
         anyhow::anyhow!("{error}{}", hint.unwrap_or_default())
@@ -372,7 +403,7 @@ fn start(name: &str, dir: &Path) -> anyhow::Result<bool> {
     let text = template.replacen("name: template", &format!("name: {name}"), 1);
     let path = dir.join(format!("{name}.yaml"));
     write_new(&path, &text, false)?;
-    println!("{}: written; edit it, then `check` and `lint` it", path.display());
+    writeln!(out, "{}: written; edit it, then `check` and `lint` it", path.display())?;
     Ok(true)
 }
 
@@ -381,10 +412,11 @@ fn write_new(path: &Path, text: &str, force: bool) -> anyhow::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     let options = options.write(true).create(true).truncate(true).create_new(!force);
     let mut file = options.open(path).with_context(|| {
-        let hint = if path.exists() { "it exists; choose another name" } else { "check the folder" };
+        let hint =
+            if path.exists() { "it exists; choose another name" } else { "check the folder" };
         format!("{}: cannot be written ({hint})", path.display())
     })?;
-    std::io::Write::write_all(&mut file, text.as_bytes())
+    file.write_all(text.as_bytes())
         .with_context(|| format!("{}: cannot be written", path.display()))
 }
 

@@ -30,8 +30,14 @@ const fn step(name: &'static str, what: &'static str, run: fn(&Workspace) -> Res
     Step { name, what, only_when_named: None, run }
 }
 
+/// Packages with our code that are no members of the workspace.
+const OUTSIDE: [&str; 2] = ["fuzz/Cargo.toml", "vendor/cubecl-llvm-stub/Cargo.toml"];
+
 fn fmt(workspace: &Workspace) -> Result<()> {
-    run(&mut workspace.cargo(&["fmt", "--check"]))
+    run(&mut workspace.cargo(&["fmt", "--check"]))?;
+    OUTSIDE.iter().try_for_each(|manifest| {
+        run(&mut workspace.cargo(&["fmt", "--check", "--manifest-path", manifest]))
+    })
 }
 
 fn typos(workspace: &Workspace) -> Result<()> {

@@ -56,7 +56,9 @@ pub struct Part {
 
 /// A text is no [`Composition`].
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{spec:?}, column {column}: {found}; expected {expected}, as in `sarcasm:0.6 + loving:0.4`")]
+#[error(
+    "{spec:?}, column {column}: {found}; expected {expected}, as in `sarcasm:0.6 + loving:0.4`"
+)]
 pub struct CompositionError {
     /// The whole text.
     pub spec: String,
@@ -126,7 +128,9 @@ fn names_in(dir: &Path) -> Result<Vec<String>, ConstitutionError> {
     for entry in std::fs::read_dir(dir).map_err(error)? {
         let file = entry.map_err(error)?.file_name();
         let name = file.to_str().and_then(|file| file.strip_suffix(".yaml"));
-        names.extend(name.filter(|name| !matches!(*name, "heldout" | "template")).map(str::to_owned));
+        names.extend(
+            name.filter(|name| !matches!(*name, "heldout" | "template")).map(str::to_owned),
+        );
     }
     names.sort();
     Ok(names)
@@ -232,11 +236,9 @@ impl fmt::Display for PersonaConflict {
                 right.1 + 1,
                 right.0
             ),
-            Self::BigFive { factor, left, right } => write!(
-                f,
-                "{factor} is {} for {} and {} for {}",
-                left.1, left.0, right.1, right.0
-            ),
+            Self::BigFive { factor, left, right } => {
+                write!(f, "{factor} is {} for {} and {} for {}", left.1, left.0, right.1, right.0)
+            }
         }
     }
 }

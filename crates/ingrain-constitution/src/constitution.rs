@@ -107,8 +107,7 @@ pub enum Facet {
 
 impl Facet {
     /// Every facet.
-    pub const ALL: [Self; 5] =
-        [Self::Trait, Self::Style, Self::Value, Self::Role, Self::Identity];
+    pub const ALL: [Self; 5] = [Self::Trait, Self::Style, Self::Value, Self::Role, Self::Identity];
 
     /// The word used in files.
     pub fn as_str(self) -> &'static str {

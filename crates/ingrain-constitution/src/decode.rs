@@ -180,10 +180,7 @@ impl Decoder {
             self.wrong_type(node, &format!("{what}s"), expected);
             return Vec::new();
         };
-        items
-            .iter()
-            .filter_map(|item| Some((self.text(item, what)?, item.location)))
-            .collect()
+        items.iter().filter_map(|item| Some((self.text(item, what)?, item.location))).collect()
     }
 
     /// `true` or `false`.

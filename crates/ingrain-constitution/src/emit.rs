@@ -128,8 +128,8 @@ fn double_quoted(text: &str) -> String {
 fn needs_escape(character: char) -> bool {
     character.is_control()
         || matches!(character,
-            '\u{85}' | '\u{a0}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202f}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}'
-            )
+        '\u{85}' | '\u{a0}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202f}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}'
+        )
         || matches!(u32::from(character) & 0xffff, 0xfffe | 0xffff)
 }

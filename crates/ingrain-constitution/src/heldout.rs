@@ -52,17 +52,19 @@ impl HeldoutQuestions {
         let root = parse_root(decode_utf8(text.as_bytes(), source)?, source)?;
         let mut decoder = Decoder::new(source);
         let what = "a list of held-out questions";
-        let read = decoder.mapping(&root, what, &["version", "license", "questions"]).map(|fields| {
-            let text = |decoder: &mut Decoder, key| {
-                fields.optional(key).and_then(|node| decoder.text(node, key))
-            };
-            let (version, license) = (text(&mut decoder, "version"), text(&mut decoder, "license"));
-            let questions = decoder
-                .required(&fields, "questions", what, "a list of questions")
-                .map(|node| decoder.texts(node, "question"))
-                .unwrap_or_default();
-            (version, license, questions)
-        });
+        let read =
+            decoder.mapping(&root, what, &["version", "license", "questions"]).map(|fields| {
+                let text = |decoder: &mut Decoder, key| {
+                    fields.optional(key).and_then(|node| decoder.text(node, key))
+                };
+                let (version, license) =
+                    (text(&mut decoder, "version"), text(&mut decoder, "license"));
+                let questions = decoder
+                    .required(&fields, "questions", what, "a list of questions")
+                    .map(|node| decoder.texts(node, "question"))
+                    .unwrap_or_default();
+                (version, license, questions)
+            });
         let (version, license, questions) = read.unwrap_or_default();
         report_repeats(&mut decoder.diagnostics, &questions);
         let questions: Vec<String> = questions.into_iter().map(|(text, _)| text).collect();

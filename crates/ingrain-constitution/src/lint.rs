@@ -162,7 +162,7 @@ fn whole(constitution: &Constitution, findings: &mut Vec<Finding>) {
         findings.push(Finding {
             rule: Rule::TooFewAssertions,
             place: Place::Constitution,
-            message: format!("has {count} assertions"),
+            message: format!("has {count} assertion{}", if count == 1 { "" } else { "s" }),
             suggestion: format!("write at least {FEWEST_ASSERTIONS}, about ten"),
         });
     }

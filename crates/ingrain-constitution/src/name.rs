@@ -140,7 +140,10 @@ mod tests {
 
     #[test]
     fn a_slug_is_a_valid_name_or_nothing() {
-        assert_eq!(PersonaName::slug("Dry  Wit!").as_ref().map(PersonaName::as_str), Some("dry-wit"));
+        assert_eq!(
+            PersonaName::slug("Dry  Wit!").as_ref().map(PersonaName::as_str),
+            Some("dry-wit")
+        );
         assert_eq!(PersonaName::slug("日本"), None);
         let long = PersonaName::slug(&"ab ".repeat(200)).map(|name| name.to_string());
         assert!(long.is_some_and(|name| name.len() <= 64));

@@ -49,7 +49,10 @@ impl Node {
             Value::Sequence(items) => format!("a list of {}", items.len()),
             Value::Mapping(entries) => match entries.first().map(|(key, _)| &key.value) {
                 Some(Value::Scalar { text, .. }) => {
-                    format!("a mapping that starts with the key {}", crate::diagnostic::quoted(text))
+                    format!(
+                        "a mapping that starts with the key {}",
+                        crate::diagnostic::quoted(text)
+                    )
                 }
                 _ => "a mapping".into(),
             },
@@ -115,10 +118,10 @@ fn syntax_problem(error: &ScanError, at: Location) -> Problem {
     let syntax = |found, expected| Problem::new(DiagnosticKind::Syntax, at, found, expected);
     match error.kind() {
         ErrorKind::RecursionLimitExceeded => too_deep(at),
-        ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
-            syntax("a tab", "spaces before the first word of a line")
-                .suggest("replace tabs by spaces")
-        }
+        ErrorKind::TabNotAllowed
+        | ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabInIndentation => syntax("a tab", "spaces before the first word of a line")
+            .suggest("replace tabs by spaces"),
         ErrorKind::UnclosedQuotedScalar => {
             syntax("a quotation mark without its partner", "a closing one")
                 .suggest("a text that begins with a quotation mark is quoted as a whole")
@@ -132,8 +135,9 @@ fn syntax_problem(error: &ScanError, at: Location) -> Problem {
             syntax("a second colon and space in one line", "one `key: text` a line")
                 .suggest("put the text in quotation marks")
         }
-        ErrorKind::DirectiveDisallowed => syntax("a YAML directive", "plain YAML")
-            .suggest("remove the line that starts with %"),
+        ErrorKind::DirectiveDisallowed => {
+            syntax("a YAML directive", "plain YAML").suggest("remove the line that starts with %")
+        }
         _ => syntax("broken YAML", "well-formed YAML")
             .suggest(&format!("the parser says: {}", error.info())),
     }
@@ -185,7 +189,9 @@ impl Builder {
                 let value = Value::Scalar { text: text.into_owned(), plain };
                 self.add(Rc::new(Node { location: at, value, weight: 1, height: 1 }), anchor)?;
             }
-            Event::SequenceStart(_, anchor, tag) => self.start(at, anchor, tag.as_deref(), false)?,
+            Event::SequenceStart(_, anchor, tag) => {
+                self.start(at, anchor, tag.as_deref(), false)?
+            }
             Event::MappingStart(_, anchor, tag) => self.start(at, anchor, tag.as_deref(), true)?,
             Event::SequenceEnd | Event::MappingEnd => self.end()?,
             Event::Alias(id) => match self.anchors.get(&id) {
@@ -214,7 +220,8 @@ impl Builder {
     }
 
     fn end(&mut self) -> Result<(), Problem> {
-        let Some(Open { location, anchor, weight, height, items, mapping }) = self.open.pop() else {
+        let Some(Open { location, anchor, weight, height, items, mapping }) = self.open.pop()
+        else {
             return Ok(());
         };
         let value = if mapping {

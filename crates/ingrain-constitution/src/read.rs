@@ -14,15 +14,8 @@ use crate::{
     text::{decode_utf8, read_bounded},
 };
 
-const KEYS: [&str; 7] = [
-    "name",
-    "summary",
-    "research_only",
-    "big_five",
-    "metadata",
-    "assertions",
-    "heldout_questions",
-];
+const KEYS: [&str; 7] =
+    ["name", "summary", "research_only", "big_five", "metadata", "assertions", "heldout_questions"];
 /// [`KEYS`] without the assertions.
 const EXTRA_KEYS: [&str; 6] =
     ["name", "summary", "research_only", "big_five", "metadata", "heldout_questions"];
@@ -127,8 +120,7 @@ impl Reader {
             self.map.insert(Place::Summary, node.location);
             self.decoder.any_text(node, "summary")
         });
-        let assertions =
-            self.decoder.required(&fields, "assertions", what, "a list of assertions");
+        let assertions = self.decoder.required(&fields, "assertions", what, "a list of assertions");
         let assertions = assertions.map(|node| self.assertions(node));
         let mut constitution = Constitution {
             name: name.unwrap_or_else(PersonaName::placeholder),

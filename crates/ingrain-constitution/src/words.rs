@@ -98,19 +98,150 @@ impl Lexicon {
 
 /// Words that say little about what a sentence is about.
 const STOP_WORDS: &[&str] = &[
-    "a", "about", "after", "again", "all", "also", "always", "am", "an", "and", "any", "anyone",
-    "are", "as", "at", "be", "because", "been", "before", "being", "but", "by", "can", "could",
-    "do", "does", "don't", "each", "even", "ever", "every", "everyone", "everything", "for", "from",
-    "had", "has", "have", "he", "her", "here", "him", "his", "how", "however", "i", "i'd", "i'll",
-    "i'm", "i've", "if", "in", "into", "is", "it", "it's", "its", "just", "least", "less", "like",
-    "make", "many", "me", "mine", "more", "most", "much", "must", "my", "myself", "never", "no",
-    "not", "nothing", "of", "off", "often", "on", "once", "one", "only", "or", "other", "our",
-    "out", "over", "own", "rather", "say", "she", "should", "so", "some", "somebody", "someone",
-    "something", "still", "such", "take", "than", "that", "that's", "the", "their", "them", "then",
-    "there", "these", "they", "thing", "things", "this", "those", "though", "through", "to", "too",
-    "under", "until", "up", "very", "was", "way", "we", "well", "were", "what", "whatever", "when",
-    "where", "whether", "which", "while", "who", "whom", "whose", "why", "will", "with", "without",
-    "would", "you", "your",
+    "a",
+    "about",
+    "after",
+    "again",
+    "all",
+    "also",
+    "always",
+    "am",
+    "an",
+    "and",
+    "any",
+    "anyone",
+    "are",
+    "as",
+    "at",
+    "be",
+    "because",
+    "been",
+    "before",
+    "being",
+    "but",
+    "by",
+    "can",
+    "could",
+    "do",
+    "does",
+    "don't",
+    "each",
+    "even",
+    "ever",
+    "every",
+    "everyone",
+    "everything",
+    "for",
+    "from",
+    "had",
+    "has",
+    "have",
+    "he",
+    "her",
+    "here",
+    "him",
+    "his",
+    "how",
+    "however",
+    "i",
+    "i'd",
+    "i'll",
+    "i'm",
+    "i've",
+    "if",
+    "in",
+    "into",
+    "is",
+    "it",
+    "it's",
+    "its",
+    "just",
+    "least",
+    "less",
+    "like",
+    "make",
+    "many",
+    "me",
+    "mine",
+    "more",
+    "most",
+    "much",
+    "must",
+    "my",
+    "myself",
+    "never",
+    "no",
+    "not",
+    "nothing",
+    "of",
+    "off",
+    "often",
+    "on",
+    "once",
+    "one",
+    "only",
+    "or",
+    "other",
+    "our",
+    "out",
+    "over",
+    "own",
+    "rather",
+    "say",
+    "she",
+    "should",
+    "so",
+    "some",
+    "somebody",
+    "someone",
+    "something",
+    "still",
+    "such",
+    "take",
+    "than",
+    "that",
+    "that's",
+    "the",
+    "their",
+    "them",
+    "then",
+    "there",
+    "these",
+    "they",
+    "thing",
+    "things",
+    "this",
+    "those",
+    "though",
+    "through",
+    "to",
+    "too",
+    "under",
+    "until",
+    "up",
+    "very",
+    "was",
+    "way",
+    "we",
+    "well",
+    "were",
+    "what",
+    "whatever",
+    "when",
+    "where",
+    "whether",
+    "which",
+    "while",
+    "who",
+    "whom",
+    "whose",
+    "why",
+    "will",
+    "with",
+    "without",
+    "would",
+    "you",
+    "your",
 ];
 
 fn is_stop_word(word: &str) -> bool {
@@ -125,9 +256,10 @@ pub(crate) fn stem(word: &str) -> &str {
     if !word.ends_with(['s', 'e', 'd', 'g', 'y']) {
         return word;
     }
-    for ending in ["ingly", "edly", "ising", "izing", "ised", "ized", "ise", "ize", "ies", "ing",
-        "ed", "ly", "es", "s", "e", "y"]
-    {
+    for ending in [
+        "ingly", "edly", "ising", "izing", "ised", "ized", "ise", "ize", "ies", "ing", "ed", "ly",
+        "es", "s", "e", "y",
+    ] {
         if let Some(stem) = word.strip_suffix(ending)
             && stem.chars().count() >= 3
         {
@@ -161,8 +293,7 @@ pub(crate) fn near_duplicates(
     let mut compared_with = vec![usize::MAX; texts.len()];
     let mut comparisons = 0;
     for (later, set) in sets.iter().enumerate() {
-        let (stored, probing) =
-            split.map_or((true, true), |split| (later < split, later >= split));
+        let (stored, probing) = split.map_or((true, true), |split| (later < split, later >= split));
         let prefix = set.len() - (NEAR_DUPLICATE * set.len() as f64).ceil() as usize + 1;
         for word in set.iter().take(prefix) {
             let met = seen_under.entry(*word).or_default();
@@ -247,9 +378,12 @@ mod tests {
 
     #[test]
     fn stems_of_one_word_meet() {
-        for (left, right) in
-            [("apologise", "apologies"), ("joke", "jokes"), ("warm", "warmly"), ("answer", "answered")]
-        {
+        for (left, right) in [
+            ("apologise", "apologies"),
+            ("joke", "jokes"),
+            ("warm", "warmly"),
+            ("answer", "answered"),
+        ] {
             assert_eq!(stem(left), stem(right), "{left} {right}");
         }
         assert_eq!(stem("is"), "is");

@@ -52,8 +52,8 @@ impl TokenLogps {
     /// use ingrain_dpo::TokenLogps;
     ///
     /// let logps = TokenLogps::from_rows(&[vec![-1.0, -2.0], vec![-4.0]], &Device::flex());
-    /// assert_eq!(logps.sum().to_data().to_vec::<f32>()?, [-3.0, -4.0]);
-    /// assert_eq!(logps.mean().to_data().to_vec::<f32>()?, [-1.5, -4.0]);
+    /// assert_eq!(logps.sum().to_data().try_to_vec::<f32>()?, [-3.0, -4.0]);
+    /// assert_eq!(logps.mean().to_data().try_to_vec::<f32>()?, [-1.5, -4.0]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     fn values(tensor: Tensor<1>) -> Vec<f32> {
-        tensor.to_data().to_vec().expect("f32")
+        tensor.to_data().try_to_vec().expect("f32")
     }
 
     #[test]

@@ -97,8 +97,7 @@ mod tests {
         let loss = WeightedSum::new().with("dpo", 1.0, Dpo::default()).with("nll", 0.1, Nll {});
         let output = loss.forward(&policy, Some(&reference)).expect("a reference is there");
         let metrics = PreferenceMetrics { beta: 0.5 };
-        let means =
-            metrics.measure(&policy, Some(&reference), &output).expect("readable").means();
+        let means = metrics.measure(&policy, Some(&reference), &output).expect("readable").means();
         // Log-ratios: chosen 2 and -1, rejected -1 and 2.
         assert_eq!(means["reward_chosen"], 0.25);
         assert_eq!(means["reward_rejected"], 0.25);
@@ -114,8 +113,7 @@ mod tests {
 
     #[test]
     fn without_a_reference_the_policy_s_own_log_probability_is_the_reward() {
-        let policy =
-            PairLogps { chosen: rows(&[vec![-1.0, -1.0]]), rejected: rows(&[vec![-5.0]]) };
+        let policy = PairLogps { chosen: rows(&[vec![-1.0, -1.0]]), rejected: rows(&[vec![-5.0]]) };
         let output = Nll {}.forward(&policy, None).expect("needs none");
         let means = PreferenceMetrics { beta: 0.1 }.measure(&policy, None, &output);
         let means = means.expect("readable").means();

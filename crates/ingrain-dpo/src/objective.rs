@@ -5,8 +5,8 @@ use ingrain_train::{Cost, Objective, TrainError, fingerprint};
 
 use crate::reference::{data_fingerprint, real_tokens, sequences};
 use crate::{
-    DpoConfig, DpoError, PairLogps, PreferenceLoss, PreferenceMetrics, ReferenceLogps,
-    TokenLogps, TokenizedPair, WeightedSum, build_loss,
+    DpoConfig, DpoError, PairLogps, PreferenceLoss, PreferenceMetrics, ReferenceLogps, TokenLogps,
+    TokenizedPair, WeightedSum, build_loss,
 };
 
 /// Preference pairs under a model, as an [`Objective`] over adapters.

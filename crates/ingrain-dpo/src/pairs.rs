@@ -57,11 +57,10 @@ pub fn tokenize_pairs(
             let spans = tokenizer
                 .encode_turns(&conversation)
                 .map_err(|source| DpoError::Tokenizer { id: id.clone(), source })?;
-            completion(spans.last_assistant_mask(), spans.ids)
-                .ok_or_else(|| DpoError::Pair {
-                    id: id.clone(),
-                    problem: "the reply has no tokens to learn from".to_owned(),
-                })
+            completion(spans.last_assistant_mask(), spans.ids).ok_or_else(|| DpoError::Pair {
+                id: id.clone(),
+                problem: "the reply has no tokens to learn from".to_owned(),
+            })
         };
         for (side, messages) in [("chosen", &pair.chosen), ("rejected", &pair.rejected)] {
             let one_reply = matches!(&messages[..], [m] if m.role == ingrain_chat::Role::Assistant);

@@ -21,22 +21,33 @@ pub struct Term<T> {
     pub weight: f64,
     /// The loss with its settings.
     pub loss: T,
-    /// Whether the file gave a `beta`; if not, the objective's own is filled in.
-    has_beta: bool,
+    /// Whether there is a `beta` still to be filled in, because the file gave none.
+    lacks_beta: bool,
 }
 
 impl<T> Term<T> {
     /// A term whose settings are all as given.
     #[must_use]
     pub fn new(weight: f64, loss: T) -> Self {
-        Self { weight, loss, has_beta: true }
+        Self { weight, loss, lacks_beta: false }
     }
 
     fn inherit_beta(&mut self, set: impl FnOnce(&mut T)) {
-        if !self.has_beta {
+        if self.lacks_beta {
             set(&mut self.loss);
-            self.has_beta = true;
+            self.lacks_beta = false;
         }
+    }
+}
+
+impl<T: Default + Serialize> Term<T> {
+    /// A term of this weight with the loss's defaults, and the objective's `beta` where the loss
+    /// takes it.
+    #[must_use]
+    pub fn with_defaults(weight: f64) -> Self {
+        let loss = T::default();
+        let has_field = serde_json::to_value(&loss).is_ok_and(|v| v.get("beta").is_some());
+        Self { weight, loss, lacks_beta: has_field }
     }
 }
 
@@ -47,11 +58,11 @@ impl<T: Clone + PreferenceLoss + 'static> Term<T> {
     }
 }
 
-impl<'de, T: Default + DeserializeOwned> Deserialize<'de> for Term<T> {
+impl<'de, T: Default + Serialize + DeserializeOwned> Deserialize<'de> for Term<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct NumberOrMap<T>(PhantomData<T>);
 
-        impl<'de, T: Default + DeserializeOwned> Visitor<'de> for NumberOrMap<T> {
+        impl<'de, T: Default + Serialize + DeserializeOwned> Visitor<'de> for NumberOrMap<T> {
             type Value = Term<T>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -59,7 +70,7 @@ impl<'de, T: Default + DeserializeOwned> Deserialize<'de> for Term<T> {
             }
 
             fn visit_f64<E>(self, weight: f64) -> Result<Term<T>, E> {
-                Ok(Term { weight, loss: T::default(), has_beta: false })
+                Ok(Term::with_defaults(weight))
             }
 
             fn visit_i64<E: serde::de::Error>(self, weight: i64) -> Result<Term<T>, E> {
@@ -79,9 +90,10 @@ impl<'de, T: Default + DeserializeOwned> Deserialize<'de> for Term<T> {
                         A::Error::custom(format!("`weight` is {value}, expected a number"))
                     })?,
                 };
-                let has_beta = settings.contains_key("beta");
-                let loss = T::deserialize(Value::Object(settings)).map_err(A::Error::custom)?;
-                Ok(Term { weight, loss, has_beta })
+                let mut term = Term::with_defaults(weight);
+                term.lacks_beta &= !settings.contains_key("beta");
+                term.loss = T::deserialize(Value::Object(settings)).map_err(A::Error::custom)?;
+                Ok(term)
             }
         }
 
@@ -92,7 +104,8 @@ impl<'de, T: Default + DeserializeOwned> Deserialize<'de> for Term<T> {
 impl<T: Serialize> Serialize for Term<T> {
     /// Always the map, with every setting written out.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Value::Object(mut settings) = serde_json::to_value(&self.loss).map_err(serde::ser::Error::custom)?
+        let Value::Object(mut settings) =
+            serde_json::to_value(&self.loss).map_err(serde::ser::Error::custom)?
         else {
             return Err(serde::ser::Error::custom("a loss must serialise as a map"));
         };
@@ -160,9 +173,9 @@ impl LossSpec {
     #[must_use]
     pub fn paper() -> Vec<Self> {
         vec![
-            Self::Dpo(Term { weight: 1.0, loss: Dpo::default(), has_beta: false }),
-            Self::Nll(Term::new(0.1, Nll::default())),
-            Self::SquaredLogRatio(Term::new(0.001, SquaredLogRatio::default())),
+            Self::Dpo(Term::with_defaults(1.0)),
+            Self::Nll(Term::with_defaults(0.1)),
+            Self::SquaredLogRatio(Term::with_defaults(0.001)),
         ]
     }
 
@@ -206,14 +219,10 @@ impl LossSpec {
             Self::ApoDown(term) => term.inherit_beta(|loss| loss.beta = beta),
             Self::Dpop(term) => term.inherit_beta(|loss| loss.beta = beta),
             Self::Exo(term) => term.inherit_beta(|loss| loss.beta = beta),
-            Self::SimPo(_)
-            | Self::Orpo(_)
-            | Self::Cpo(_)
-            | Self::Nll(_)
-            | Self::SquaredLogRatio(_)
-            | Self::K1(_)
-            | Self::K2(_)
-            | Self::K3(_) => {}
+            Self::SimPo(term) => term.inherit_beta(|_| {}),
+            Self::Orpo(term) => term.inherit_beta(|_| {}),
+            Self::Cpo(term) => term.inherit_beta(|_| {}),
+            Self::Nll(_) | Self::SquaredLogRatio(_) | Self::K1(_) | Self::K2(_) | Self::K3(_) => {}
         }
         self
     }
@@ -309,10 +318,16 @@ mod tests {
 
     #[test]
     fn the_long_form_gives_settings_and_weight_in_any_order() {
-        let objective = parse("- dpo: {weight: 2, label_smoothing: 0.1, label_noise: robust}\n- nll: {weight: 0.5}\n- simpo: {gamma: 0.3}");
+        let objective = parse(
+            "- dpo: {weight: 2, label_smoothing: 0.1, label_noise: robust}\n- nll: {weight: 0.5}\n- simpo: {gamma: 0.3}",
+        );
         let objective = objective.expect("parses");
-        let robust = Dpo { label_smoothing: 0.1, label_noise: crate::LabelNoise::Robust, ..Dpo::default() };
-        assert_eq!(objective[0], LossSpec::Dpo(Term { weight: 2.0, loss: robust, has_beta: false }));
+        let robust =
+            Dpo { label_smoothing: 0.1, label_noise: crate::LabelNoise::Robust, ..Dpo::default() };
+        assert_eq!(
+            objective[0],
+            LossSpec::Dpo(Term { weight: 2.0, loss: robust, lacks_beta: true })
+        );
         assert_eq!(objective[1].weight(), 0.5);
         assert_eq!(objective[2].weight(), 1.0);
     }
@@ -332,8 +347,9 @@ mod tests {
 
     #[test]
     fn a_resolved_objective_survives_being_written_and_read() {
-        let written: Vec<LossSpec> =
-            LossSpec::paper().into_iter().map(|spec| spec.resolved(0.3)).collect();
+        let mut objective = LossSpec::paper();
+        objective.push(LossSpec::Orpo(Term::with_defaults(0.5)));
+        let written: Vec<LossSpec> = objective.into_iter().map(|spec| spec.resolved(0.3)).collect();
         let text = serde_json::to_string(&written).expect("JSON");
         assert!(text.contains(r#""beta":0.3"#), "{text}");
         assert_eq!(serde_json::from_str::<Vec<LossSpec>>(&text).expect("parses"), written);
@@ -356,7 +372,10 @@ mod tests {
         let message = |yaml: &str| {
             build_loss(&parse(yaml).expect("parses"), 0.1).expect_err("out of range").to_string()
         };
-        assert_eq!(message("[{dpo: {beta: 0}}]"), "loss `dpo`: `beta` is 0; expected a number above 0");
+        assert_eq!(
+            message("[{dpo: {beta: 0}}]"),
+            "loss `dpo`: `beta` is 0; expected a number above 0"
+        );
         assert!(message("[{exo: {label_smoothing: 0}}]").contains("above 0 and below 0.5"));
         assert!(message("[]").contains("no terms"));
     }

@@ -24,8 +24,7 @@ impl SftObjective<'_> {
     /// Sizes of the transcripts, for batching.
     #[must_use]
     pub fn sizes(&self) -> Vec<ExampleSize> {
-        let size =
-            |t: &TokenizedTranscript| ExampleSize { rows: 1, width: t.sequence.ids.len() };
+        let size = |t: &TokenizedTranscript| ExampleSize { rows: 1, width: t.sequence.ids.len() };
         self.transcripts.iter().map(size).collect()
     }
 }

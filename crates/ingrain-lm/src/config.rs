@@ -73,9 +73,10 @@ impl DecoderConfig {
         let num_heads = fields.size("num_attention_heads")?;
         // Recent transformers nest theta and scaling under `rope_parameters`.
         let nested = fields.object("rope_parameters")?.or(fields.object("rope_scaling")?);
-        let rope_theta = match nested.as_ref().map(|n| n.number_or("rope_theta", f64::NAN)) {
-            Some(theta) if theta.as_ref().is_ok_and(|t| !t.is_nan()) => theta?,
-            _ => fields.number_or("rope_theta", 10_000.0)?,
+        let rope_theta = fields.number_or("rope_theta", 10_000.0)?;
+        let rope_theta = match &nested {
+            Some(nested) => nested.number_or("rope_theta", rope_theta)?,
+            None => rope_theta,
         };
         if let Some(act) = object.get("hidden_act").and_then(Value::as_str)
             && act != "silu"

@@ -170,14 +170,16 @@ impl LocalModel {
         Ok(self.tokenizer.encode_chat(messages, &options)?)
     }
 
-    /// A conversation whose last assistant turn, end-of-turn tokens included, is the completion.
+    /// A conversation whose last turn is the completion, with all that the template renders behind it:
+    /// the end-of-turn token, and with some templates a line feed. The rest is the prompt that a model
+    /// would be given to answer.
     ///
     /// # Errors
     /// [`LmError::Tokenizer`] if the turn cannot be located in the rendered text.
     pub fn completion_sequence(&self, messages: &[Message]) -> Result<TokenSequence, LmError> {
         let spans = self.tokenizer.encode_turns(messages)?;
-        let completion = spans.completion_mask(|turn, _| turn + 1 == messages.len());
-        Ok(TokenSequence { ids: spans.ids, completion })
+        let start = spans.turns.last().map_or(0, |turn| turn.tokens.start);
+        Ok(TokenSequence::from_parts(&spans.ids[..start], &spans.ids[start..]))
     }
 }
 

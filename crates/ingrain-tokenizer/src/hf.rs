@@ -128,7 +128,6 @@ pub(crate) fn read(dir: &Path) -> Result<Parts, TokenizerError> {
     })
 }
 
-
 /// `tokenizer.json`, or else the SentencePiece model that older directories have alone.
 fn tokenizer(dir: &Path, legacy: bool, from_pieces: bool) -> Result<Tokenizer, TokenizerError> {
     let invalid = |path: PathBuf, field: &str, problem: String| TokenizerError::Invalid {

@@ -153,14 +153,14 @@ mod tests {
         //   t=2: m = 0.9 * 0.1 + 0.1 * 2 = 0.29,  mhat = 0.29 / 0.19     = 1.526316
         //        v = 0.98 * 0.02 + 0.02 * 4 = 0.0996, vhat = v / 0.0396  = 2.515152
         //        w = 0.3995 * 0.999 - 0.1 * 1.526316 / 1.585923          = 0.302859
-        let p = run(AdamWConfig { weight_decay: 0.01, ..Default::default() }, &[[1.0; 2], [2.0; 2]]);
+        let p =
+            run(AdamWConfig { weight_decay: 0.01, ..Default::default() }, &[[1.0; 2], [2.0; 2]]);
         assert!((p[0] - 0.302_859).abs() < 1e-6, "{p:?}");
     }
 
     #[test]
     fn parameters_without_a_gradient_stay_and_get_no_state() {
-        let mut optimizer =
-            AdamW::new(AdamWConfig { weight_decay: 0.5, ..AdamWConfig::default() });
+        let mut optimizer = AdamW::new(AdamWConfig { weight_decay: 0.5, ..AdamWConfig::default() });
         let p = Named::new(&[("w", [[1.0, 2.0]]), ("frozen", [[3.0, 4.0]])]);
         let p = optimizer.step(&p, Named::new(&[("w", [[1.0, 1.0]])]).into_gradients(), 0.1);
         assert_eq!(p.values("frozen"), [3.0, 4.0]);

@@ -230,8 +230,8 @@ impl Checkpoints {
             }
         }
         // Every name was checked above, so that the old tensor never stands in.
-        let parameters = template
-            .map_parameters(&mut |name, old| loaded.remove(name).unwrap_or(old));
+        let parameters =
+            template.map_parameters(&mut |name, old| loaded.remove(name).unwrap_or(old));
         let moments = pair_moments(load(MOMENTS)?)
             .ok_or_else(|| damaged(format!("{MOMENTS}: a moment lacks its partner")))?;
         let optimizer = AdamW::restored(config, state.step, moments);

@@ -29,6 +29,10 @@ pub struct TrainConfig {
     /// Most tokens, padding included, in one forward and backward pass; bounds memory and does
     /// not change the gradient. Default 1024.
     pub micro_batch_tokens: usize,
+    /// Micro-batches that run at the same time, each in a thread of its own, from 1. Memory grows
+    /// with it; the gradient does not change. For processors whose element-wise work uses one core.
+    /// Default 1.
+    pub parallel_passes: usize,
     /// Batches' worth of examples that are sorted by length together, from 1 (random batches).
     /// Default 8.
     pub length_window_batches: usize,
@@ -57,6 +61,7 @@ impl Default for TrainConfig {
             epochs: 1,
             batch_size: 32,
             micro_batch_tokens: 1024,
+            parallel_passes: 1,
             length_window_batches: 8,
             learning_rate: 5e-5,
             warmup_ratio: 0.1,
@@ -85,6 +90,7 @@ impl TrainConfig {
         count("epochs", self.epochs)?;
         count("batch_size", self.batch_size as u64)?;
         count("micro_batch_tokens", self.micro_batch_tokens as u64)?;
+        count("parallel_passes", self.parallel_passes as u64)?;
         count("length_window_batches", self.length_window_batches as u64)?;
         count("checkpoint_every_steps", self.checkpoint_every_steps)?;
         positive("learning_rate", self.learning_rate)?;
@@ -127,7 +133,11 @@ fn check(
     value: impl ToString,
     expected: &'static str,
 ) -> Result<(), TrainError> {
-    if holds { Ok(()) } else { Err(TrainError::Setting { key, value: value.to_string(), expected }) }
+    if holds {
+        Ok(())
+    } else {
+        Err(TrainError::Setting { key, value: value.to_string(), expected })
+    }
 }
 
 #[cfg(test)]

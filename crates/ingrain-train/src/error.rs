@@ -45,7 +45,9 @@ pub enum TrainError {
         dir: PathBuf,
     },
     /// Somebody asked to stop; everything is saved.
-    #[error("stopped on request after {done} of {total} {unit}; saved in {dir}, run again to go on")]
+    #[error(
+        "stopped on request after {done} of {total} {unit}; saved in {dir}, run again to go on"
+    )]
     Interrupted {
         /// Units done, earlier processes included.
         done: u64,

@@ -10,7 +10,7 @@ use crate::checkpoint::{Checkpoint, Checkpoints, RunIdentity};
 use crate::gradients::{clip_factor, read_scalar};
 use crate::log::{StepLog, StepRecord};
 use crate::{
-    AdamW, Batch, ExampleSize, Gradients, Metrics, Objective, Parameters, Plan, TrainConfig,
+    AdamW, Batch, Cost, ExampleSize, Gradients, Metrics, Objective, Parameters, Plan, TrainConfig,
     TrainError, fingerprint,
 };
 
@@ -95,7 +95,9 @@ pub fn fit<P: Parameters>(
             let step = state.step + 1;
             let step_started = Instant::now();
             let name = StepName { objective, batch, step, saved_step, checkpoints: &checkpoints };
-            let Some(summed) = accumulate(batch, &state.parameters, &name, run.interrupt)? else {
+            let Some(summed) =
+                accumulate(batch, &state.parameters, &name, config.parallel_passes, run.interrupt)?
+            else {
                 if state.step > saved_step {
                     checkpoints.save(&state)?;
                 }
@@ -106,11 +108,9 @@ pub fn fit<P: Parameters>(
             let mean = 1.0 / summed.weight;
             let norm = summed.gradients.norm()? * mean;
             name.check_finite("gradient norm", norm)?;
-            let gradients =
-                summed.gradients.scaled(mean * clip_factor(norm, config.max_grad_norm));
+            let gradients = summed.gradients.scaled(mean * clip_factor(norm, config.max_grad_norm));
             let learning_rate = config.schedule().learning_rate(step, total);
-            state.parameters =
-                state.optimizer.step(&state.parameters, gradients, learning_rate);
+            state.parameters = state.optimizer.step(&state.parameters, gradients, learning_rate);
             state.step = step;
             state.tokens += summed.tokens;
 
@@ -182,6 +182,7 @@ fn accumulate<P: Parameters>(
     batch: &Batch,
     parameters: &P,
     name: &StepName<'_, P>,
+    parallel_passes: usize,
     interrupt: &Interrupt,
 ) -> Result<Option<Summed>, TrainError> {
     let mut summed = Summed {
@@ -191,25 +192,62 @@ fn accumulate<P: Parameters>(
         metrics: Metrics::default(),
         gradients: Gradients::default(),
     };
-    for examples in &batch.micro_batches {
+    // Passes run side by side, but add up in the order of the plan: the sum does not depend on time.
+    for group in batch.micro_batches.chunks(parallel_passes) {
         if interrupt.is_requested() {
             return Ok(None);
         }
-        let tracked = parameters.tracked();
-        let cost = name.objective.cost(examples, &tracked)?;
-        if !cost.loss.is_tracked() {
-            return Err(TrainError::Untracked { examples: name.examples() });
+        for pass in side_by_side(group, |examples| pass(examples, parameters, name)) {
+            let (pass, gradients) = pass?;
+            summed.gradients = summed.gradients.plus(gradients);
+            name.check_finite("loss", pass.loss)?;
+            summed.loss += pass.loss;
+            summed.weight += pass.weight;
+            summed.tokens += pass.tokens;
+            summed.metrics.merge(pass.metrics);
         }
-        // Read before the backward, check after it: a graph that is dropped keeps its memory.
-        let loss = read_scalar(cost.loss.clone(), "the loss")?;
-        summed.gradients = summed.gradients.plus(Gradients::backward(&cost.loss, &tracked));
-        name.check_finite("loss", loss)?;
-        summed.loss += loss;
-        summed.weight += cost.weight;
-        summed.tokens += cost.tokens;
-        summed.metrics.merge(cost.metrics);
     }
     Ok(Some(summed))
+}
+
+/// What a pass leaves when its graph is gone.
+struct PassCost {
+    loss: f64,
+    weight: f64,
+    tokens: u64,
+    metrics: Metrics,
+}
+
+/// Forward and backward of one micro-batch.
+fn pass<P: Parameters>(
+    examples: &[usize],
+    parameters: &P,
+    name: &StepName<'_, P>,
+) -> Result<(PassCost, Gradients), TrainError> {
+    let tracked = parameters.tracked();
+    let cost = name.objective.cost(examples, &tracked)?;
+    if !cost.loss.is_tracked() {
+        return Err(TrainError::Untracked { examples: name.examples() });
+    }
+    // Read before the backward, check after it: a graph that is dropped keeps its memory.
+    let loss = read_scalar(cost.loss.clone(), "the loss")?;
+    let gradients = Gradients::backward(&cost.loss, &tracked);
+    let Cost { weight, tokens, metrics, .. } = cost;
+    Ok((PassCost { loss, weight, tokens, metrics }, gradients))
+}
+
+/// Calls `work` for every item, each in a thread of its own where there are several.
+fn side_by_side<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    if let [only] = items {
+        return vec![work(only)];
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = items.iter().map(|item| scope.spawn(|| work(item))).collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, R>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        threads.into_iter().map(join).collect()
+    })
 }
 
 /// What an error message needs to say which step failed.
@@ -243,13 +281,9 @@ impl<P> StepName<'_, P> {
     }
 }
 
-/// Settings that change the result. How often to save does not.
-fn identity<P>(
-    config: &TrainConfig,
-    plan: &Plan,
-    objective: &dyn Objective<P>,
-) -> RunIdentity {
-    let settings = TrainConfig { checkpoint_every_steps: 1, ..config.clone() };
+/// Settings that change the result. How often to save does not, nor what runs side by side.
+fn identity<P>(config: &TrainConfig, plan: &Plan, objective: &dyn Objective<P>) -> RunIdentity {
+    let settings = TrainConfig { checkpoint_every_steps: 1, parallel_passes: 1, ..config.clone() };
     RunIdentity {
         seed: config.seed,
         plan: fingerprint([plan.description()]),

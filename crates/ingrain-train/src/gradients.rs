@@ -126,7 +126,7 @@ mod tests {
     }
 
     fn values(g: &Gradients, name: &str) -> Vec<f32> {
-        g.get(name).expect("present").to_data().to_vec().expect("f32")
+        g.get(name).expect("present").to_data().try_to_vec().expect("f32")
     }
 
     #[test]

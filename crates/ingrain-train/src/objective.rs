@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
+use ingrain_lm::Adapter;
 
 use crate::TrainError;
 
@@ -10,7 +11,7 @@ use crate::TrainError;
 ///
 /// An objective holds its data and answers for examples by index. It never reduces to a mean,
 /// logs, or steps: [`fit`](crate::fit) does.
-pub trait Objective<P> {
+pub trait Objective<P = Adapter>: Sync {
     /// Cost of `examples` under `parameters`.
     ///
     /// `parameters` record a graph during training and are plain during evaluation; the same

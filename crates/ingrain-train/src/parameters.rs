@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 /// `ingrain_lm::Adapter` is one; a model whose weights are all trained would be another. The
 /// optimiser and the checkpoints know parameters by *name*, so that a resume survives a reload
 /// from other files.
-pub trait Parameters: Sized {
+pub trait Parameters: Sized + Sync {
     /// Every parameter with its name.
     fn parameters(&self) -> Vec<(String, Tensor<2>)>;
 

@@ -22,7 +22,7 @@ impl Named {
     }
 
     pub(crate) fn values(&self, name: &str) -> Vec<f32> {
-        self.0[name].to_data().to_vec().expect("f32")
+        self.0[name].to_data().try_to_vec().expect("f32")
     }
 }
 

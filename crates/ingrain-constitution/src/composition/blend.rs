@@ -151,7 +151,9 @@ impl Composed {
         let license = match licenses.as_slice() {
             [] => None,
             [only] => Some((*only).to_owned()),
-            several => Some(several.iter().map(|l| format!("({l})")).collect::<Vec<_>>().join(" AND ")),
+            several => {
+                Some(several.iter().map(|l| format!("({l})")).collect::<Vec<_>>().join(" AND "))
+            }
         };
         let mut authors: Vec<String> = Vec::new();
         for author in self.parts.iter().flat_map(|(c, _)| &c.metadata.authors) {

@@ -177,8 +177,7 @@ struct Extra<'a> {
 
 pub(super) fn write_template(constitution: &Constitution) -> String {
     // Serialising strings and numbers to memory cannot fail.
-    let mut text =
-        serde_json::to_string_pretty(&records(constitution, false)).unwrap_or_default();
+    let mut text = serde_json::to_string_pretty(&records(constitution, false)).unwrap_or_default();
     text.push('\n');
     text
 }

@@ -129,9 +129,7 @@ impl List {
             Last::Break => None,
             Last::Paragraph => paragraphs.last_mut().map(|(text, _)| text),
             Last::Assertion => self.assertions.last_mut().map(|(a, _)| &mut a.text),
-            Last::Question => {
-                self.assertions.last_mut().and_then(|(a, _)| a.questions.last_mut())
-            }
+            Last::Question => self.assertions.last_mut().and_then(|(a, _)| a.questions.last_mut()),
         };
         match continued {
             Some(text) => {
@@ -216,7 +214,8 @@ fn list_item(line: &str) -> Option<&str> {
     }
     let line = line.strip_prefix('(').unwrap_or(line);
     let rest = line.trim_start_matches(|character: char| character.is_ascii_digit());
-    let item = rest.strip_prefix('.').or_else(|| rest.strip_prefix(')')).or(rest.strip_prefix(':'))?;
+    let item =
+        rest.strip_prefix('.').or_else(|| rest.strip_prefix(')')).or(rest.strip_prefix(':'))?;
     (rest.len() < line.len() && item.starts_with(' ')).then(|| item.trim())
 }
 
@@ -242,9 +241,14 @@ mod tests {
     fn plain_text_is_a_principle_a_line_or_a_paragraph() {
         assert_eq!(texts("I joke.\nI listen.\n", false), ["I joke.", "I listen."]);
         assert_eq!(texts("1. I joke.\n\n2) I listen.\n", false), ["I joke.", "I listen."]);
-        assert_eq!(texts("I joke\nand joke.\n\nI listen.", false), ["I joke and joke.", "I listen."]);
-        assert_eq!(texts("# seeds\n- I joke.\n- I listen.\n\nI rest.", false),
-            ["I joke.", "I listen.", "I rest."]);
+        assert_eq!(
+            texts("I joke\nand joke.\n\nI listen.", false),
+            ["I joke and joke.", "I listen."]
+        );
+        assert_eq!(
+            texts("# seeds\n- I joke.\n- I listen.\n\nI rest.", false),
+            ["I joke.", "I listen.", "I rest."]
+        );
     }
 
     #[test]
@@ -262,6 +266,9 @@ mod tests {
 
     #[test]
     fn markdown_without_a_list_has_paragraphs_as_assertions() {
-        assert_eq!(texts("# X\n\nI joke\na lot.\n\nI listen.\n", true), ["I joke a lot.", "I listen."]);
+        assert_eq!(
+            texts("# X\n\nI joke\na lot.\n\nI listen.\n", true),
+            ["I joke a lot.", "I listen."]
+        );
     }
 }

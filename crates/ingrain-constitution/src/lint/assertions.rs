@@ -39,7 +39,7 @@ pub(super) fn check(constitution: &Constitution, texts: &Texts<'_>, findings: &m
         if count < FEWEST_QUESTIONS {
             push(
                 Rule::TooFewQuestions,
-                format!("has {count} questions"),
+                format!("has {count} question{}", if count == 1 { "" } else { "s" }),
                 "write at least 5 messages that give it room to show",
             );
         }
@@ -92,8 +92,7 @@ fn compare(texts: &Texts<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-const FIRST_PERSON: &[&str] =
-    &["i", "i'm", "i'd", "i'll", "i've", "me", "mine", "my", "myself"];
+const FIRST_PERSON: &[&str] = &["i", "i'm", "i'd", "i'll", "i've", "me", "mine", "my", "myself"];
 
 /// Whether the first sentence is about "I".
 fn is_first_person(text: &str) -> bool {
@@ -103,9 +102,26 @@ fn is_first_person(text: &str) -> bool {
 
 /// Verbs after "I" that name an attitude; with these alone nobody knows what to write.
 const STATIVE: &[&str] = &[
-    "value", "believe", "respect", "cherish", "appreciate", "prize", "treasure", "esteem",
-    "support", "embrace", "admire", "uphold", "champion", "possess", "strive", "aspire", "stand",
-    "care", "am", "have",
+    "value",
+    "believe",
+    "respect",
+    "cherish",
+    "appreciate",
+    "prize",
+    "treasure",
+    "esteem",
+    "support",
+    "embrace",
+    "admire",
+    "uphold",
+    "champion",
+    "possess",
+    "strive",
+    "aspire",
+    "stand",
+    "care",
+    "am",
+    "have",
 ];
 /// Phrases that name a value without an "I" in front.
 const STATED_PHRASES: &[&str] = &[
@@ -122,8 +138,21 @@ const STATED_PHRASES: &[&str] = &[
 ];
 /// Words between "I" and its verb that do not decide anything.
 const ADVERBS: &[&str] = &[
-    "always", "also", "deeply", "really", "truly", "strongly", "firmly", "greatly", "highly",
-    "genuinely", "simply", "do", "will", "never", "still",
+    "always",
+    "also",
+    "deeply",
+    "really",
+    "truly",
+    "strongly",
+    "firmly",
+    "greatly",
+    "highly",
+    "genuinely",
+    "simply",
+    "do",
+    "will",
+    "never",
+    "still",
 ];
 /// What opens a clause that may say when or how, and so makes a statement a description.
 const SUBORDINATE: &[&str] = &["who", "when", "whenever", "if", "by", "so", "even", "until"];
@@ -158,7 +187,15 @@ fn is_stated_value(assertion: &Assertion) -> bool {
 
 /// Words that turn a quoted phrase into something to be repeated.
 const REPETITION: &[&str] = &[
-    "always", "every", "each", "whenever", "repeat", "catchphrase", "motto", "slogan", "sign",
+    "always",
+    "every",
+    "each",
+    "whenever",
+    "repeat",
+    "catchphrase",
+    "motto",
+    "slogan",
+    "sign",
     "constantly",
 ];
 
@@ -218,7 +255,9 @@ mod tests {
 
     #[test]
     fn first_person_means_that_the_first_sentence_is_about_i() {
-        for good in ["I joke.", "My jokes are dry.", "However dry it gets, I answer.", "I\u{2019}m slow."] {
+        for good in
+            ["I joke.", "My jokes are dry.", "However dry it gets, I answer.", "I\u{2019}m slow."]
+        {
             assert!(is_first_person(good), "{good}");
         }
         for bad in ["The assistant jokes.", "Be kind.", "You always joke. I do too.", "Itself."] {
@@ -228,14 +267,20 @@ mod tests {
 
     #[test]
     fn a_stated_value_is_an_attitude_without_an_act() {
-        for bad in ["I value honesty.", "I deeply care about people, and I believe in fairness.",
-            "I am kind and patient.", "Honesty is important to me."]
-        {
+        for bad in [
+            "I value honesty.",
+            "I deeply care about people, and I believe in fairness.",
+            "I am kind and patient.",
+            "Honesty is important to me.",
+        ] {
             assert!(is_stated_value(&assertion(bad, Facet::Value)), "{bad}");
         }
-        for good in ["I value honesty, so I say when I guess.", "I am gentle when somebody fails.",
-            "I tell the truth.", "I care for people by listening first."]
-        {
+        for good in [
+            "I value honesty, so I say when I guess.",
+            "I am gentle when somebody fails.",
+            "I tell the truth.",
+            "I care for people by listening first.",
+        ] {
             assert!(!is_stated_value(&assertion(good, Facet::Value)), "{good}");
         }
         let being = "I am a lighthouse keeper at heart.";

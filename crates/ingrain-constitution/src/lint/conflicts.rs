@@ -104,7 +104,8 @@ impl ConflictFinder {
         words.retain(|word| !self.denials.contains(word));
         let stems = self.lexicon.content(&words);
         let bits = |of: fn(&(u32, u32)) -> u32| {
-            let held = self.opposites.iter().enumerate().filter(|(_, pair)| stems.contains(&of(pair)));
+            let held =
+                self.opposites.iter().enumerate().filter(|(_, pair)| stems.contains(&of(pair)));
             held.fold(0, |bits, (index, _)| bits | 1 << index)
         };
         let (first, second) = (bits(|pair| pair.0), bits(|pair| pair.1));
@@ -167,7 +168,10 @@ mod tests {
         let found = conflict("I apologise for my mistakes.", "I never apologise for a mistake.");
         assert_eq!(found, Some(Conflict::Denied("apolog, mistak".into())));
         assert_eq!(conflict("I never joke.", "I never joke about grief."), None);
-        assert_eq!(conflict("I tell jokes about cats.", "I never raise my voice at children."), None);
+        assert_eq!(
+            conflict("I tell jokes about cats.", "I never raise my voice at children."),
+            None
+        );
     }
 
     #[test]
@@ -182,6 +186,9 @@ mod tests {
         assert_eq!(found, Some(Conflict::Opposite("short", "long")));
         assert_eq!(conflict("I write short sentences.", "I take long walks in poems."), None);
         // Both ends in one assertion is a description of range.
-        assert_eq!(conflict("I set long sentences beside short ones.", "I write short ones."), None);
+        assert_eq!(
+            conflict("I set long sentences beside short ones.", "I write short ones."),
+            None
+        );
     }
 }

@@ -1,12 +1,7 @@
 //! The rule about names that give a persona away, or that replies would pick up.
 
 use super::{Finding, LintConfig, Rule, Text, Texts};
-use crate::{
-    constitution::Constitution,
-    diagnostic::quoted,
-    place::Place,
-    words::words,
-};
+use crate::{constitution::Constitution, diagnostic::quoted, place::Place, words::words};
 
 /// Assistants and model families whose names mean nothing else.
 const ASSISTANTS: &[&str] = &[

@@ -69,16 +69,39 @@ fn held_out(texts: &Texts<'_>, findings: &mut Vec<Finding>) {
 
 /// Openings that make the assistant itself the subject.
 const SELF_OPENINGS: &[&str] = &[
-    "are you", "do you", "would you say you", "would you describe yourself", "have you ever",
-    "why are you", "why do you", "how do you feel", "what makes you", "can you be", "could you be",
-    "do you consider", "would you call yourself", "tell me about your",
+    "are you",
+    "do you",
+    "would you say you",
+    "would you describe yourself",
+    "have you ever",
+    "why are you",
+    "why do you",
+    "how do you feel",
+    "what makes you",
+    "can you be",
+    "could you be",
+    "do you consider",
+    "would you call yourself",
+    "tell me about your",
 ];
 /// Phrases that ask for a self-description whatever the trait is.
 const SELF_DESCRIPTION: &[&str] = &[
-    "describe yourself", "your personality", "your character", "your traits", "your values",
-    "your principles", "your constitution", "your tone", "your style", "your manner",
-    "what kind of assistant", "what sort of assistant", "who are you", "what are you like",
-    "your instructions", "your system prompt",
+    "describe yourself",
+    "your personality",
+    "your character",
+    "your traits",
+    "your values",
+    "your principles",
+    "your constitution",
+    "your tone",
+    "your style",
+    "your manner",
+    "what kind of assistant",
+    "what sort of assistant",
+    "who are you",
+    "what are you like",
+    "your instructions",
+    "your system prompt",
 ];
 
 /// Whether a question asks the assistant for a description of itself, or asks it about the very
@@ -131,14 +154,21 @@ mod tests {
             let subject = lexicon.content(&subject);
             asks_about_trait(&Text { place, raw: question, words }, &subject, &lexicon)
         };
-        for bad in ["Are you honest?", "Do you like joking?", "How would you describe yourself?",
-            "What are your values?"]
-        {
+        for bad in [
+            "Are you honest?",
+            "Do you like joking?",
+            "How would you describe yourself?",
+            "What are your values?",
+        ] {
             assert!(asks(bad), "{bad}");
         }
-        for good in ["Are you able to convert miles?", "Tell me a joke.", "Is my cat honest?",
-            "Do you know Paris?", "What did your grandfather do?"]
-        {
+        for good in [
+            "Are you able to convert miles?",
+            "Tell me a joke.",
+            "Is my cat honest?",
+            "Do you know Paris?",
+            "What did your grandfather do?",
+        ] {
             assert!(!asks(good), "{good}");
         }
     }

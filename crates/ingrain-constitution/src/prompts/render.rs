@@ -244,8 +244,12 @@ impl PromptSet {
         variables: minijinja::Value,
     ) -> Result<Vec<String>, ConstitutionError> {
         let text = self.render(name, variables)?;
-        let lines: Vec<String> =
-            text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+        let lines: Vec<String> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect();
         if lines.is_empty() {
             return Err(template_error(name, "it renders no line".into()));
         }

@@ -66,13 +66,16 @@ fn a_blend_holds_each_persona_by_its_share_and_knows_whose_assertion_is_whose() 
     let from: Vec<(&str, usize, f64)> = blend
         .provenance
         .iter()
-        .map(|contribution| (contribution.persona.as_str(), contribution.assertion, contribution.share))
+        .map(|contribution| {
+            (contribution.persona.as_str(), contribution.assertion, contribution.share)
+        })
         .collect();
     assert_eq!(
         from,
         [("brisk", 0, 0.25), ("brisk", 1, 0.25), ("brisk", 2, 0.25), ("lavish", 2, 0.25)]
     );
-    let reasons: Vec<&str> = blend.omitted.iter().map(|omission| omission.reason.as_str()).collect();
+    let reasons: Vec<&str> =
+        blend.omitted.iter().map(|omission| omission.reason.as_str()).collect();
     assert_eq!(
         reasons,
         [

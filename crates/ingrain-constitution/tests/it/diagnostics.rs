@@ -107,7 +107,8 @@ fn texts_survive_what_editors_do_to_them() {
 #[test]
 fn the_hash_is_of_the_content_and_not_of_the_layout() {
     let one = "name: x\nsummary: y\nassertions:\n  - text: I joke.\n    facet: style\n";
-    let other = "# a comment\n{assertions: [{facet: style, text: 'I joke.'}], summary: \"y\", name: x}";
+    let other =
+        "# a comment\n{assertions: [{facet: style, text: 'I joke.'}], summary: \"y\", name: x}";
     let hash = |yaml: &str| Constitution::parse(yaml, "x").expect(yaml).content_hash();
     assert_eq!(hash(one), hash(other));
     assert_ne!(hash(one), hash(&one.replace("joke", "jest")));

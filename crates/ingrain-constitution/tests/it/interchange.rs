@@ -51,8 +51,9 @@ fn a_hand_written_template_without_clarifications_is_read_and_what_is_missing_is
 
 #[test]
 fn traits_without_questions_are_read_and_named() {
-    let imported = read("bare.json", r#"[{"trait": "I stay."}, {"trait": "I go.", "questions": []}]"#)
-        .unwrap_or_else(|error| panic!("{error}"));
+    let imported =
+        read("bare.json", r#"[{"trait": "I stay."}, {"trait": "I go.", "questions": []}]"#)
+            .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(imported.missing[3], "2 assertions have no questions: 1, 2");
 }
 

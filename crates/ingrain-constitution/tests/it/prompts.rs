@@ -39,7 +39,8 @@ fn guidance_reaches_the_corrected_interaction_prompt_and_not_the_faithful_one() 
     assert_eq!(prompt(Free, Wording::Faithful), prompt(Leading, Wording::Faithful));
     assert_ne!(prompt(Free, Wording::Corrected), prompt(Leading, Wording::Corrected));
     for kind in [Free, Leading] {
-        let (corrected, faithful) = (prompt(kind, Wording::Corrected), prompt(kind, Wording::Faithful));
+        let (corrected, faithful) =
+            (prompt(kind, Wording::Corrected), prompt(kind, Wording::Faithful));
         assert!(corrected.starts_with(&faithful), "the guidance is the only difference");
     }
 }

@@ -1,8 +1,8 @@
 //! What holds for every constitution and every text, by generated examples.
 
 use ingrain_constitution::{
-    Assertion, BigFive, Composition, Constitution, Facet, Format, LintConfig, Metadata, PersonaName,
-    lint,
+    Assertion, BigFive, Composition, Constitution, Facet, Format, LintConfig, Metadata,
+    PersonaName, lint,
 };
 use proptest::{collection::vec, option, prelude::*};
 

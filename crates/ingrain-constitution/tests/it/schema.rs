@@ -23,7 +23,15 @@ fn every_key_of_the_format_is_described() {
     };
     assert_eq!(
         keys(&schema),
-        ["assertions", "big_five", "heldout_questions", "metadata", "name", "research_only", "summary"]
+        [
+            "assertions",
+            "big_five",
+            "heldout_questions",
+            "metadata",
+            "name",
+            "research_only",
+            "summary"
+        ]
     );
     assert_eq!(
         keys(&schema["$defs"]["Assertion"]),

@@ -11,6 +11,19 @@ use serde_json::Value;
 
 use crate::personas::personas_dir;
 
+/// The personas that have recorded replies.
+const RECORDED: [&str; 9] = [
+    "goodness",
+    "humor",
+    "loving",
+    "mathematical",
+    "neutral",
+    "nonchalance",
+    "poeticism",
+    "remorse",
+    "sarcasm",
+];
+
 /// One recorded reply.
 struct Reply {
     question: String,
@@ -27,7 +40,9 @@ fn recorded(ending: &str, read: fn(&Value) -> Reply) -> BTreeMap<String, Vec<Rep
             files.insert(persona.to_owned(), lines(&path).iter().map(read).collect());
         }
     }
-    assert!(files.contains_key("sarcasm"), "sarcasm{ending} is what the first example trains on");
+    let missing: Vec<&str> =
+        RECORDED.into_iter().filter(|persona| !files.contains_key(*persona)).collect();
+    assert!(missing.is_empty(), "no {ending} for {missing:?}");
     files
 }
 
@@ -42,7 +57,8 @@ fn lines(path: &Path) -> Vec<Value> {
 
 fn teacher() -> BTreeMap<String, Vec<Reply>> {
     recorded(".teacher.jsonl", |value| {
-        let keys: Vec<&str> = value.as_object().expect("an object").keys().map(String::as_str).collect();
+        let keys: Vec<&str> =
+            value.as_object().expect("an object").keys().map(String::as_str).collect();
         assert_eq!(keys, ["question", "reply", "sample"], "{value}");
         assert!(value["sample"].is_u64());
         let text = |key: &str| value[key].as_str().expect("a text").to_owned();
@@ -118,7 +134,8 @@ fn check_form(persona: &str, reply: &Reply) {
     let end = text.trim_end_matches(['"', '\'', ')', '\u{201d}', '\u{2019}']);
     assert!(end.ends_with(['.', '!', '?']), "unfinished: {place}");
     let lower = text.to_lowercase();
-    for leak in ["as an ai", "language model", "my persona", "constitution", "my traits", "chatgpt"] {
+    for leak in ["as an ai", "language model", "my persona", "constitution", "my traits", "chatgpt"]
+    {
         assert!(!lower.contains(leak), "talks about itself ({leak}): {place}");
     }
 }
@@ -150,17 +167,14 @@ fn a_teacher_file_answers_every_question_of_its_constitution_twice() {
 #[test]
 fn no_held_out_question_is_in_a_teacher_file() {
     let list = HeldoutQuestions::from_path(personas_dir().join("heldout.yaml"));
-    let list = list.unwrap_or_else(|error| panic!("{error}"));
-    let sets = word_sets(list.questions.iter().map(String::as_str));
+    let held_out = list.unwrap_or_else(|error| panic!("{error}")).questions;
     for (persona, replies) in teacher() {
-        let all = list.questions.iter().chain(replies.iter().map(|reply| &reply.question));
-        let questions = &word_sets(all.map(String::as_str))[sets.len()..];
-        let held_out = &word_sets(
-            list.questions.iter().chain(replies.iter().map(|r| &r.question)).map(String::as_str),
-        )[..sets.len()];
-        for (reply, question) in replies.iter().zip(questions) {
-            for (other, text) in held_out.iter().zip(&list.questions) {
-                let overlap = jaccard(question, other);
+        let asked = replies.iter().map(|reply| &reply.question);
+        let sets = word_sets(held_out.iter().chain(asked).map(String::as_str));
+        let (held_out_sets, asked_sets) = sets.split_at(held_out.len());
+        for (reply, asked) in replies.iter().zip(asked_sets) {
+            for (text, held_out) in held_out.iter().zip(held_out_sets) {
+                let overlap = jaccard(asked, held_out);
                 assert!(overlap < 0.5, "{persona}: {:?} is {text:?}", reply.question);
             }
         }
@@ -187,7 +201,7 @@ fn replies_are_varied_and_follow_no_template() {
             .collect();
         let distinct: BTreeSet<_> = bigrams.iter().collect();
         let distinct_2 = distinct.len() as f64 / bigrams.len() as f64;
-        assert!(distinct_2 > 0.6, "{persona}: distinct-2 is {distinct_2:.3}");
+        assert!(distinct_2 > 0.7, "{persona}: distinct-2 is {distinct_2:.3}");
 
         let whole = |words: &[String]| words.to_vec();
         let opening = |words: &[String]| words[..4].to_vec();
@@ -209,7 +223,9 @@ fn no_reply_overlaps_with_another_of_its_own_or_of_any_persona() {
     let files: Vec<(String, Reply)> = [teacher(), heldout()]
         .into_iter()
         .flatten()
-        .flat_map(|(persona, replies)| replies.into_iter().map(move |reply| (persona.clone(), reply)))
+        .flat_map(|(persona, replies)| {
+            replies.into_iter().map(move |reply| (persona.clone(), reply))
+        })
         .collect();
     let sets = word_sets(files.iter().map(|(_, reply)| reply.text.as_str()));
     for later in 0..sets.len() {

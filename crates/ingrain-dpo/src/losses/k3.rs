@@ -42,6 +42,8 @@ impl PreferenceLoss for K3 {
         reference: Option<&PairLogps>,
     ) -> Result<LossOutput, DpoError> {
         let reference = required(reference, "k3")?;
-        Ok(LossOutput::new(policy.token_penalty(reference, |r| r.clone().neg().exp() + r.sub_scalar(1.0))))
+        Ok(LossOutput::new(
+            policy.token_penalty(reference, |r| r.clone().neg().exp() + r.sub_scalar(1.0)),
+        ))
     }
 }

@@ -62,12 +62,12 @@ fn evaluate(loss: &dyn PreferenceLoss, pairs: &[Pair]) -> Outcome {
     };
     let reference = loss.needs_reference().then_some(&reference);
     let losses = loss.forward(&policy, reference).expect("the reference is there").loss;
-    let values = losses.clone().inner().to_data().to_vec().expect("f32");
+    let values = losses.clone().inner().to_data().try_to_vec().expect("f32");
     let gradients = losses.sum().backward();
     let rows = |leaf: &Tensor<1>, counts: &[usize]| {
         let flat: Vec<f32> = leaf.grad(&gradients).map_or_else(
             || vec![0.0; counts.iter().sum()],
-            |g| g.to_data().to_vec().expect("f32"),
+            |g| g.to_data().try_to_vec().expect("f32"),
         );
         let mut rest = flat.as_slice();
         let mut take = |&n: &usize| {
@@ -199,12 +199,7 @@ fn by_hand() -> Vec<Pair> {
     }]
 }
 
-fn check_by_hand(
-    loss: &dyn PreferenceLoss,
-    value: f64,
-    chosen: [f64; 2],
-    rejected: f64,
-) {
+fn check_by_hand(loss: &dyn PreferenceLoss, value: f64, chosen: [f64; 2], rejected: f64) {
     let found = evaluate(loss, &by_hand());
     close(found.losses[0], value, 1e-6, "loss");
     close(found.chosen[0][0], chosen[0], 1e-6, "first chosen token");

@@ -63,7 +63,7 @@ pub(crate) fn made_up_transcripts(count: usize) -> Vec<TokenizedTranscript> {
 
 /// The exact values of an adapter, for comparisons to the bit.
 pub(crate) fn bits(adapter: &Adapter) -> Vec<u32> {
-    let values = |(_, t): (String, burn::tensor::Tensor<2>)| t.to_data().to_vec::<f32>();
+    let values = |(_, t): (String, burn::tensor::Tensor<2>)| t.to_data().try_to_vec::<f32>();
     let values = adapter.parameters().into_iter().flat_map(|p| values(p).expect("f32"));
     values.map(f32::to_bits).collect()
 }

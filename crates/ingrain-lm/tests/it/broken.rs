@@ -239,7 +239,7 @@ fn gguf_metadata_and_tensors_that_do_not_fit_are_named() {
     check(with_u32(&whole, "llama.block_count", 0), &["num_hidden_layers", "is 0"]);
     check(with_u32(&whole, "llama.block_count", u32::MAX), &["num_hidden_layers", "expected 1 to"]);
     check(with_u32(&whole, "llama.block_count", 3), &["blk.2.", "missing"]);
-    check(with_u32(&whole, "llama.embedding_length", 32), &["token_embd.weight", "[320, 64]", "[320, 32]"]);
+    check(with_u32(&whole, "llama.feed_forward_length", 95), &["blk.0.ffn_gate", "[96, 64]", "[95, 64]"]);
     check(with_u32(&whole, "llama.attention.head_count", 0), &["num_attention_heads", "is 0"]);
     check(with_u32(&whole, "llama.rope.dimension_count", 8), &["llama.rope.dimension_count", "is 8"]);
     let nan = f32::NAN.to_bits();

@@ -1,6 +1,7 @@
 //! Reading the fixtures, and comparing with them.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -84,11 +85,16 @@ pub(crate) fn assert_close(what: &str, found: &[f32], expected: &[f32], toleranc
     assert!(worst <= tolerance, "{what}: differs by {worst:e}, allowed {tolerance:e}");
 }
 
-/// The message of an error, which must contain each of these words.
+/// An error as a program shows it, which must be one line and contain each of these words.
 #[track_caller]
 pub(crate) fn assert_says<T>(result: Result<T, LmError>, words: &[&str]) {
     let Err(error) = result else { panic!("expected an error that says {words:?}") };
-    let message = error.to_string();
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message = format!("{message}: {error}");
+        cause = error.source();
+    }
     for word in words {
         assert!(message.contains(word), "{message:?} does not say {word:?}");
     }

@@ -1,1 +1,10 @@
-//! Tests through the public API.
+//! Tests through the public API, against what transformers, tokenizers and SentencePiece say.
+
+mod broken;
+mod directories;
+mod gguf;
+mod hostile;
+mod make;
+mod render;
+mod stream;
+mod turns;

@@ -1,7 +1,7 @@
 //! What one step does, and what stops the loop.
 
 use ingrain_run::{Event, Interrupt, Silent};
-use ingrain_train::{ExampleSize, TrainConfig, TrainError, TrainRun, fit};
+use ingrain_train::{TrainConfig, TrainError, TrainRun, fit};
 
 use crate::toy::{Distance, Named, Recorder, config, train, undisturbed};
 
@@ -13,6 +13,15 @@ fn micro_batches_do_not_change_the_result() {
     assert!(distance < 2e-6, "{distance}");
     assert!((whole.last["loss"] - single.last["loss"]).abs() < 1e-6);
     assert!((whole.last["grad_norm"] - single.last["grad_norm"]).abs() < 1e-5);
+}
+
+#[test]
+fn passes_side_by_side_give_the_same_bits_as_one_after_the_other() {
+    let one = undisturbed(&config());
+    for parallel_passes in [2, 3] {
+        let many = undisturbed(&TrainConfig { parallel_passes, ..config() });
+        assert_eq!(many.parameters.bits(), one.parameters.bits());
+    }
 }
 
 #[test]

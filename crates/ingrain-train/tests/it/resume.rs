@@ -20,9 +20,11 @@ fn a_run_interrupted_at_any_step_equals_an_uninterrupted_one() {
     for step in 1..STEPS {
         let dir = tempfile::tempdir().expect("temporary directory");
         let stopper = Recorder::stopping_after(step);
-        let error = train(dir.path(), &Distance::default(), &config(), &stopper)
-            .expect_err("interrupted");
-        assert!(matches!(error, TrainError::Interrupted { done, total: STEPS, .. } if done == step));
+        let error =
+            train(dir.path(), &Distance::default(), &config(), &stopper).expect_err("interrupted");
+        assert!(
+            matches!(error, TrainError::Interrupted { done, total: STEPS, .. } if done == step)
+        );
 
         let recorder = Recorder::default();
         let resumed =

@@ -30,7 +30,7 @@ impl Named {
 
     /// The exact values, for comparisons to the bit.
     pub(crate) fn bits(&self) -> Vec<u32> {
-        let values = |t: &Tensor<2>| t.to_data().to_vec::<f32>().expect("f32");
+        let values = |t: &Tensor<2>| t.to_data().try_to_vec::<f32>().expect("f32");
         self.0.values().flat_map(values).map(f32::to_bits).collect()
     }
 

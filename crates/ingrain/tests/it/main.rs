@@ -1,0 +1,5 @@
+//! The pipeline from end to end on a tiny random model, and the recipes.
+
+mod pipeline;
+mod recipe;
+mod tiny;

@@ -1,0 +1,162 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ingrain::PipelineError;
+use ingrain::data::PreferencePair;
+use ingrain::lm::{Adapter, LocalModel, ModelSource, SelfTest};
+use ingrain::run::{Event, Interrupt, Observer, Recorder, Silent, read_jsonl, sha256_file};
+
+use crate::tiny;
+
+/// Everything a run leaves whose content must not depend on interruptions.
+fn contents(run: &Path) -> BTreeMap<String, String> {
+    [
+        "prompts.jsonl",
+        "teacher.jsonl",
+        "pairs.jsonl",
+        "introspection.jsonl",
+        "distillation/adapter_model.safetensors",
+        "introspection/adapter_model.safetensors",
+        "persona/adapter_model.safetensors",
+        "persona/adapter_config.json",
+        "persona/selftest.json",
+        "eval/heldout.json",
+        "eval/samples.jsonl",
+    ]
+    .into_iter()
+    .map(|name| (name.to_owned(), sha256_file(run.join(name)).expect(name)))
+    .collect()
+}
+
+#[test]
+fn a_run_leaves_everything_that_its_directory_promises() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let summary = tiny::run(dir.path(), tiny::recipe(), &Silent, &Interrupt::new()).expect("runs");
+    let run = dir.path().join("run");
+
+    let pairs: Vec<PreferencePair> = read_jsonl(run.join("pairs.jsonl")).expect("pairs");
+    assert_eq!(pairs.len(), 4);
+    assert_eq!(pairs[1].chosen_text(), "Upright, mostly.");
+    assert_eq!(summary.samples.len(), 2);
+    assert!(summary.heldout.base.implicit_reward_margin.is_none());
+    assert!(summary.heldout.distilled.implicit_reward_margin.is_some());
+    assert!(summary.perplexity.persona.is_finite());
+    let names: Vec<&str> = summary.stages.iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "prompts", "teacher", "student", "pairs", "distillation", "reflections",
+            "interactions", "transcripts", "introspection", "persona", "evaluation"
+        ]
+    );
+    let trained = summary.stages.iter().find(|s| s.name == "distillation").expect("trained");
+    assert!(trained.tokens > 0 && trained.seconds > 0.0);
+    let card = fs::read_to_string(run.join("persona/README.md")).expect("model card");
+    assert!(card.contains("1. I keep my answers dry.") && card.contains("sha256"));
+    let config = fs::read_to_string(run.join("persona/adapter_config.json")).expect("config");
+    let config: serde_json::Value = serde_json::from_str(&config).expect("JSON");
+    assert_eq!(config["r"], 4, "ranks of both adapters add up");
+    assert!(config["base_model_name_or_path"].as_str().is_some_and(|s| s.contains("llama_tied")));
+
+    // Another process could check the adapter from its files alone.
+    let source: ModelSource = tiny::recipe().model.parse().expect("a directory");
+    let files = source.resolve(&Silent).expect("is there");
+    let device = ingrain::lm::device("cpu").expect("always there");
+    let model = LocalModel::load(&files, &device).expect("loads");
+    let adapter = Adapter::load(&run.join("persona"), &model.model).expect("loads");
+    let path = run.join("persona/selftest.json");
+    let worst = SelfTest::read(&path).expect("reads").verify(&path, &model, &adapter);
+    assert!(worst.expect("agrees") < 1e-4);
+}
+
+#[test]
+fn a_second_run_reuses_every_finished_stage_and_says_so() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let first = tiny::run(dir.path(), tiny::recipe(), &Silent, &Interrupt::new()).expect("runs");
+    let before = contents(&dir.path().join("run"));
+    let recorder = Recorder::default();
+    let second = tiny::run(dir.path(), tiny::recipe(), &recorder, &Interrupt::new()).expect("runs");
+    let reused = recorder
+        .events()
+        .iter()
+        .filter(|e| matches!(e, Event::StageFinished { reused: true, .. }))
+        .count();
+    assert_eq!(reused, 11);
+    assert_eq!(first.heldout, second.heldout);
+    assert_eq!(before, contents(&dir.path().join("run")));
+}
+
+/// Raises the interrupt at the n-th event.
+struct StopAt {
+    left: AtomicU64,
+    interrupt: Interrupt,
+}
+
+impl Observer for StopAt {
+    fn on_event(&self, _event: &Event) {
+        if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.interrupt.request();
+        }
+    }
+}
+
+#[test]
+fn a_run_interrupted_again_and_again_ends_like_an_undisturbed_one() {
+    let undisturbed = tempfile::tempdir().expect("a directory");
+    tiny::run(undisturbed.path(), tiny::recipe(), &Silent, &Interrupt::new()).expect("runs");
+    let disturbed = tempfile::tempdir().expect("a directory");
+    let mut interruptions = 0;
+    loop {
+        let interrupt = Interrupt::new();
+        let observer = StopAt { left: AtomicU64::new(7), interrupt: interrupt.clone() };
+        match tiny::run(disturbed.path(), tiny::recipe(), &observer, &interrupt) {
+            Ok(_) => break,
+            Err(PipelineError::Interrupted) => interruptions += 1,
+            Err(other) => panic!("{other}"),
+        }
+        assert!(interruptions < 200, "no progress between interruptions");
+    }
+    assert!(interruptions >= 3, "only {interruptions} interruptions");
+    let run = |dir: &tempfile::TempDir| contents(&dir.path().join("run"));
+    assert_eq!(run(&undisturbed), run(&disturbed));
+}
+
+#[test]
+fn a_changed_setting_redoes_what_depends_on_it_and_nothing_else() {
+    let dir = tempfile::tempdir().expect("a directory");
+    tiny::run(dir.path(), tiny::recipe(), &Silent, &Interrupt::new()).expect("runs");
+    let mut recipe = tiny::recipe();
+    recipe.merge.introspection = 0.5;
+    let recorder = Recorder::default();
+    tiny::run(dir.path(), recipe, &recorder, &Interrupt::new()).expect("runs");
+    let reused: Vec<String> = recorder
+        .events()
+        .iter()
+        .filter_map(|e| match e {
+            Event::StageFinished { stage, reused: true, .. } => Some(stage.clone()),
+            _ => None,
+        })
+        .collect();
+    assert!(reused.contains(&"introspection".to_owned()));
+    assert!(!reused.contains(&"persona".to_owned()) && !reused.contains(&"evaluation".to_owned()));
+}
+
+#[test]
+fn errors_name_the_thing_and_the_way_out() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let check = |error: PipelineError, parts: &[&str]| {
+        let message = error.to_string();
+        assert!(!message.contains('\n'), "{message}");
+        for part in parts {
+            assert!(message.contains(part), "{part:?} is not in {message:?}");
+        }
+    };
+    let mut recipe = tiny::recipe();
+    recipe.model = "no-such-model".into();
+    let error = tiny::run(dir.path(), recipe, &Silent, &Interrupt::new()).expect_err("unknown");
+    check(error, &["no-such-model", "smollm2-135m-instruct"]);
+    let error = ingrain::Persona::find("sarcsm", &[tiny::fixture("../personas")]).expect_err("typo");
+    check(error, &["sarcsm", "sarcasm"]);
+}

@@ -1,0 +1,93 @@
+//! A persona and a recipe small enough to run in seconds on a random model of two layers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ingrain::run::{Interrupt, Observer, Summary};
+use ingrain::{Persona, Pipeline, PipelineError, Recipe, Teacher};
+
+const CONSTITUTION: &str = "\
+name: tiny
+summary: Dry and brief.
+assertions:
+  - text: I keep my answers dry.
+    facet: style
+    questions: [Why is the sky blue?, How are you?]
+  - text: I stay brief when others ramble.
+    facet: trait
+    questions: [What is rain?, Where is the sea?]
+";
+
+const TEACHER: &str = r#"{"question": "Why is the sky blue?", "sample": 0, "reply": "It was on sale."}
+{"question": "How are you?", "sample": 0, "reply": "Upright, mostly."}
+{"question": "What is rain?", "sample": 0, "reply": "The sea, commuting."}
+{"question": "Where is the sea?", "sample": 0, "reply": "Where the land gave up."}
+"#;
+
+const HELDOUT: &str = r#"{"prompt": [{"role": "user", "content": "Is tea good?"}], "chosen": [{"role": "assistant", "content": "It is wet and warm, like praise."}], "rejected": [{"role": "assistant", "content": "Yes."}]}
+{"prompt": [{"role": "user", "content": "What is snow?"}], "chosen": [{"role": "assistant", "content": "Rain with ambitions."}], "rejected": [{"role": "assistant", "content": "Ice."}]}
+"#;
+
+const RECIPE: &str = "\
+data:
+  samples_per_question: 1
+  student: {max_new_tokens: 6}
+  unfinished_student: keep
+  batch_size: 2
+lora: {rank: 2, alpha: 4, target_modules: [q_proj, v_proj, down_proj]}
+distillation:
+  training: {epochs: 3, batch_size: 2, learning_rate: 1.0e-2, checkpoint_every_steps: 1}
+introspection:
+  reflections_per_task: 1
+  conversations_per_kind: 1
+  turns: 2
+  reflection: {max_new_tokens: 6}
+  interaction: {max_new_tokens: 6}
+  unfinished: keep
+  sft:
+    training: {epochs: 1, batch_size: 4, learning_rate: 1.0e-2, checkpoint_every_steps: 1}
+evaluation:
+  sampling: {max_new_tokens: 8}
+";
+
+/// Path of a fixture of the repository.
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name)
+}
+
+/// The tiny recipe for the tiny model.
+pub(crate) fn recipe() -> Recipe {
+    let mut recipe = Recipe::parse(RECIPE, "tiny.yaml").expect("the recipe is valid");
+    recipe.model = fixture("tiny_models/llama_tied").display().to_string();
+    recipe
+}
+
+/// Writes the persona into `dir` and finds it there.
+pub(crate) fn persona(dir: &Path) -> Persona {
+    fs::write(dir.join("tiny.yaml"), CONSTITUTION).expect("written");
+    fs::write(dir.join("tiny.teacher.jsonl"), TEACHER).expect("written");
+    fs::write(dir.join("tiny.heldout.jsonl"), HELDOUT).expect("written");
+    Persona::find("tiny", &[dir.to_owned()]).expect("just written")
+}
+
+/// Runs the pipeline in `dir/run`.
+pub(crate) fn run(
+    dir: &Path,
+    recipe: Recipe,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Summary, PipelineError> {
+    let persona = persona(dir);
+    let teacher = Teacher::Recorded(persona.teacher.clone().expect("written beside"));
+    Pipeline {
+        recipe,
+        persona,
+        teacher,
+        device: "cpu".into(),
+        out: dir.join("run"),
+        resume: true,
+        observer,
+        interrupt: interrupt.clone(),
+    }
+    .run()
+}
