@@ -23,7 +23,7 @@ pub(crate) const STEPS: &[Step] = &[
     step("lean", "a build without `cuda` compiles nothing of it", lean),
     step("clippy", "no warning in any target", clippy),
     step("doc", "no warning, no broken link in the documentation", doc),
-    step("cuda", "the CUDA back end compiles (needs no GPU)", cuda),
+    step("backends", "the optional back ends compile, CUDA too (needs no GPU)", backends),
 ];
 
 const fn step(name: &'static str, what: &'static str, run: fn(&Workspace) -> Result<()>) -> Step {
@@ -83,6 +83,6 @@ fn doc(workspace: &Workspace) -> Result<()> {
     run(command.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-fn cuda(workspace: &Workspace) -> Result<()> {
-    run(&mut workspace.cargo(&["check", "--package", "ingrain", "--features", "cuda"]))
+fn backends(workspace: &Workspace) -> Result<()> {
+    run(&mut workspace.cargo(&["check", "--package", "ingrain", "--features", "cuda,ndarray"]))
 }

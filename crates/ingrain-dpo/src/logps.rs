@@ -140,8 +140,8 @@ impl PairLogps {
         let cut = chosen.iter().sum::<usize>();
         let end = flat.dims()[0];
         Self {
-            chosen: TokenLogps::from_flat(flat.clone().slice([0..cut]), chosen),
-            rejected: TokenLogps::from_flat(flat.slice([cut..end]), rejected),
+            chosen: TokenLogps::from_flat(flat.clone().slice(0..cut), chosen),
+            rejected: TokenLogps::from_flat(flat.slice(cut..end), rejected),
         }
     }
 

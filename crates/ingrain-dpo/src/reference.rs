@@ -8,9 +8,9 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::time::Instant;
 
-use ingrain_lm::{CausalLm, TokenBatch};
+use ingrain_lm::{CausalLm, TokenBatch, side_by_side};
 use ingrain_run::{Event, JsonlStore, Keyed, RunError};
-use ingrain_train::{Batching, ExampleSize, Plan, TrainError, TrainRun, fingerprint};
+use ingrain_train::{Batching, ExampleSize, Plan, TrainConfig, TrainError, TrainRun, fingerprint};
 use serde::{Deserialize, Serialize};
 
 use crate::{DpoError, TokenizedPair};
@@ -59,7 +59,7 @@ pub fn reference_logps(
     model: &CausalLm,
     base: &str,
     pairs: &[TokenizedPair],
-    micro_batch_tokens: usize,
+    training: &TrainConfig,
     run: &TrainRun<'_>,
 ) -> Result<Vec<ReferenceLogps>, DpoError> {
     let key = data_fingerprint(base, pairs);
@@ -71,20 +71,22 @@ pub fn reference_logps(
     let total = Some(pairs.len() as u64);
     run.observer.on_event(&Event::StageStarted { stage: stage.clone(), total, unit });
     let (started, reused, mut tokens) = (Instant::now(), store.len() == pairs.len(), 0);
-    for group in groups(pairs, micro_batch_tokens) {
-        // All of a group or none: a group's composition may change the last bits of its values.
-        if group.iter().all(|pair| store.contains(&pair.to_string())) {
-            continue;
-        }
+    // All of a group or none: a group's composition may change the last bits of its values.
+    let whole = |group: &Vec<usize>| group.iter().all(|pair| store.contains(&pair.to_string()));
+    let groups: Vec<_> =
+        groups(pairs, training.micro_batch_tokens).into_iter().filter(|g| !whole(g)).collect();
+    for passes in groups.chunks(training.parallel_passes.max(1)) {
         if run.interrupt.is_requested() {
             let (total, dir) = (pairs.len() as u64, run.dir.to_owned());
             let (done, unit) = (store.len() as u64, "reference pairs");
             return Err(TrainError::Interrupted { done, total, unit, dir }.into());
         }
-        for record in score(model, pairs, &group)? {
-            store.append(&record)?;
+        for records in side_by_side(passes, |group| score(model, pairs, group)) {
+            for record in records? {
+                store.append(&record)?;
+            }
         }
-        tokens += group.iter().map(|&i| real_tokens(&pairs[i])).sum::<u64>();
+        tokens += passes.iter().flatten().map(|&i| real_tokens(&pairs[i])).sum::<u64>();
         let done = store.len() as u64;
         run.observer.on_event(&Event::Progress { stage: stage.clone(), done, tokens });
     }

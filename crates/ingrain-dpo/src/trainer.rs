@@ -33,8 +33,7 @@ impl DpoTrainer<'_> {
         self.config.validate()?;
         let (config, pairs) = (self.config, self.pairs);
         let reference = if build_loss(&config.losses, config.beta)?.needs_reference() {
-            let budget = config.training.micro_batch_tokens;
-            Some(reference_logps(self.model, self.base, pairs, budget, run)?)
+            Some(reference_logps(self.model, self.base, pairs, &config.training, run)?)
         } else {
             None
         };

@@ -96,7 +96,7 @@ mod tests {
     /// User and assistant by turns, four tokens a turn of which the last three are the content.
     fn conversation(turns: usize) -> TurnSpans {
         let turn = |i: usize| TurnSpan {
-            role: if i % 2 == 0 { Role::User } else { Role::Assistant },
+            role: if i.is_multiple_of(2) { Role::User } else { Role::Assistant },
             tokens: 4 * i + 1..4 * i + 4,
             content: 4 * i + 1..4 * i + 3,
         };

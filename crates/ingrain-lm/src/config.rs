@@ -148,9 +148,7 @@ impl DecoderConfig {
             num_heads,
             num_kv_heads: optional("attention.head_count_kv")?.unwrap_or(num_heads),
             head_dim: optional("attention.key_length")?.unwrap_or(hidden_size / num_heads.max(1)),
-            rms_norm_eps: f64::from(
-                file.require::<f32>(&key("attention.layer_norm_rms_epsilon"))?,
-            ),
+            rms_norm_eps: f64::from(file.require::<f32>(&key("attention.layer_norm_rms_epsilon"))?),
             rope_theta: number("rope.freq_base")?.unwrap_or(10_000.0),
             rope_scaling: scaling,
             max_position: size("context_length")?,
@@ -158,16 +156,20 @@ impl DecoderConfig {
             attention_bias: file.tensor("blk.0.attn_q.bias").is_some(),
             mlp_bias: file.tensor("blk.0.ffn_gate.bias").is_some(),
         };
+        let config = config.validated(path)?;
         if let Some(rotated) = optional("rope.dimension_count")?
             && rotated != config.head_dim
         {
             let name = key("rope.dimension_count");
             return Err(LmError::file(
                 path,
-                format!("{name} is {rotated}; only whole heads ({}) are supported", config.head_dim),
+                format!(
+                    "{name} is {rotated}; only whole heads ({}) are supported",
+                    config.head_dim
+                ),
             ));
         }
-        config.validated(path)
+        Ok(config)
     }
 
     /// The equivalent HF `config.json`, for exports.
@@ -246,7 +248,11 @@ impl DecoderConfig {
         if let Some(RopeScaling::Factors(f)) = &self.rope_scaling
             && f.len() != self.head_dim / 2
         {
-            return bad(format!("rope_freqs has {} values, expected {}", f.len(), self.head_dim / 2));
+            return bad(format!(
+                "rope_freqs has {} values, expected {}",
+                f.len(),
+                self.head_dim / 2
+            ));
         }
         if !(self.rope_theta.is_finite() && self.rope_theta > 0.0) {
             return bad(format!("rope_theta is {}; expected a number above 0", self.rope_theta));

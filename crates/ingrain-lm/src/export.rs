@@ -37,11 +37,13 @@ impl LocalModel {
         let eos = self.tokenizer.stop_ids();
         config["bos_token_id"] = json!(bos);
         config["eos_token_id"] = json!(eos);
-        write_json_atomic(
-            dir.join("generation_config.json"),
-            &json!({"bos_token_id": bos, "eos_token_id": eos}),
-        )?;
+        let generation = dir.join("generation_config.json");
+        write_json_atomic(&generation, &json!({"bos_token_id": bos, "eos_token_id": eos}))?;
         model.write_weights(&weights)?;
+        // The writer of weights makes them private to this user; a server may be another one.
+        let permissions = std::fs::metadata(&generation).map_err(LmError::io(&generation))?;
+        std::fs::set_permissions(&weights, permissions.permissions())
+            .map_err(LmError::io(&weights))?;
         // Last: a directory with a configuration is a complete one.
         Ok(write_atomic(dir.join("config.json"), format!("{config:#}\n").as_bytes())?)
     }
@@ -54,7 +56,8 @@ impl CausalLm {
         for (index, layer) in self.layers.iter().enumerate() {
             let name = |rest: &str| format!("model.layers.{index}.{rest}.weight");
             weights.push((name("input_layernorm"), Weight::of(&layer.input_norm)));
-            weights.push((name("post_attention_layernorm"), Weight::of(&layer.post_attention_norm)));
+            weights
+                .push((name("post_attention_layernorm"), Weight::of(&layer.post_attention_norm)));
             for which in Projection::ALL {
                 let linear = &layer.projections[which as usize];
                 weights.push((name(which.path()), Weight::of(&linear.weight)));
@@ -71,16 +74,11 @@ impl CausalLm {
         weights
     }
 
+    /// The file appears complete or not at all: the writer renames a temporary one.
     fn write_weights(&self, path: &Path) -> Result<(), LmError> {
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let partial = path.with_extension("safetensors.partial");
-        safetensors::serialize_to_file(self.named_weights(), Some(metadata), &partial).map_err(
-            |e| {
-                let _ = std::fs::remove_file(&partial);
-                LmError::file(path, format!("cannot be written: {e}"))
-            },
-        )?;
-        std::fs::rename(&partial, path).map_err(LmError::io(path))
+        safetensors::serialize_to_file(self.named_weights(), Some(metadata), path)
+            .map_err(|e| LmError::file(path, format!("cannot be written: {e}")))
     }
 }
 

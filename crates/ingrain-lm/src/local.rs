@@ -11,10 +11,16 @@ use ingrain_run::Interrupt;
 use ingrain_tokenizer::{ChatTokenizer, RenderOptions};
 
 use crate::source::{ModelFiles, ModelFormat, ModelIdentity};
-use crate::{Adapter, CausalLm, Generation, Generator, LmError, Prompt, TokenBatch, TokenSequence};
+use crate::{
+    Adapter, CausalLm, Generation, Generator, LmError, Prompt, TokenBatch, TokenSequence,
+    side_by_side,
+};
 
 /// Tokens, padding included, that one scoring pass runs over.
-const SCORE_TOKENS: usize = 2048;
+const SCORE_TOKENS: usize = 1024;
+
+/// Scoring passes that run side by side.
+const SCORE_PASSES: usize = 2;
 
 /// Weights, tokenizer and, if wanted, an adapter: everything that a chat needs.
 ///
@@ -44,9 +50,7 @@ impl LocalModel {
     pub fn load(files: &ModelFiles, device: &Device) -> Result<Self, LmError> {
         let (path, tokenizer) = match &files.format {
             ModelFormat::Directory(dir) => (dir, ChatTokenizer::from_hf_dir(dir)?),
-            ModelFormat::Gguf(path) => {
-                (path, ChatTokenizer::from_gguf(&GgufFile::open(path)?)?)
-            }
+            ModelFormat::Gguf(path) => (path, ChatTokenizer::from_gguf(&GgufFile::open(path)?)?),
         };
         let model = CausalLm::load(files, device)?;
         if tokenizer.vocab_size() > model.config().vocab_size {
@@ -134,26 +138,38 @@ impl LocalModel {
         }
         let mut order: Vec<usize> = (0..sequences.len()).collect();
         order.sort_by_key(|&i| std::cmp::Reverse(sequences[i].ids.len()));
-        let mut scores = vec![Vec::new(); sequences.len()];
+        let mut passes: Vec<&[usize]> = Vec::new();
         let mut rest = &order[..];
         while let Some(&longest) = rest.first() {
             let width = sequences[longest].ids.len().max(1);
             let (now, later) = rest.split_at((SCORE_TOKENS / width).clamp(1, rest.len()));
+            passes.push(now);
             rest = later;
-            let members: Vec<&TokenSequence> = now.iter().map(|&i| &sequences[i]).collect();
-            let batch = TokenBatch::new(&members, self.model.device());
-            let values = self
-                .model
-                .completion_logprobs(&batch, self.adapter.as_ref())
-                .into_data()
-                .try_into_vec::<f32>()
-                .unwrap_or_default();
-            let mut values = values.into_iter();
-            for (&index, &count) in now.iter().zip(&batch.counts) {
-                scores[index] = values.by_ref().take(count).collect();
+        }
+        let mut scores = vec![Vec::new(); sequences.len()];
+        for passes in passes.chunks(SCORE_PASSES) {
+            let results = side_by_side(passes, |indices| self.score_pass(sequences, indices));
+            for (&index, score) in
+                passes.iter().copied().flatten().zip(results.into_iter().flatten())
+            {
+                scores[index] = score;
             }
         }
         Ok(scores)
+    }
+
+    /// One forward pass over some of the sequences.
+    fn score_pass(&self, sequences: &[TokenSequence], indices: &[usize]) -> Vec<Vec<f32>> {
+        let members: Vec<&TokenSequence> = indices.iter().map(|&i| &sequences[i]).collect();
+        let batch = TokenBatch::new(&members, self.model.device());
+        let values = self
+            .model
+            .completion_logprobs(&batch, self.adapter.as_ref())
+            .into_data()
+            .try_into_vec::<f32>()
+            .unwrap_or_default();
+        let mut values = values.into_iter();
+        batch.counts.iter().map(|&count| values.by_ref().take(count).collect()).collect()
     }
 
     /// Renders and tokenises a conversation up to where the assistant is to speak.

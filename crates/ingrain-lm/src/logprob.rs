@@ -39,9 +39,9 @@ pub fn selective_logprob(
     for start in (0..tokens).step_by(CHUNK) {
         let end = (start + CHUNK).min(tokens);
         let (value, unit) = chunk(
-            plain.clone().slice([start..end]),
+            plain.clone().narrow(0, start, end - start),
             &head,
-            targets.clone().slice([start..end]),
+            targets.clone().narrow(0, start, end - start),
             softcap,
             tracked,
         );

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::batch::TokenBatch;
-use crate::layers::{AttentionMask, DecoderLayer, KvCache, Rotary, Span, rms_norm};
+use crate::layers::{
+    AttentionMask, DecoderLayer, KvCache, Rotary, Span, rms_norm, times_transposed,
+};
 use crate::logprob::selective_logprob;
 use crate::{Adapter, DecoderConfig, LmError};
 
@@ -170,19 +172,7 @@ impl CausalLm {
         cache: &mut KvCache,
     ) -> Tensor<2> {
         let batch = tokens.len();
-        let keys = cache.len() + 1;
-        let mask: Vec<bool> = hidden
-            .iter()
-            .flat_map(|gap| (0..keys).map(move |column| gap.contains(&column)))
-            .collect();
-        let mask = if mask.contains(&true) {
-            AttentionMask::Hidden(Tensor::from_data(
-                TensorData::new(mask, [batch, keys]),
-                &self.device,
-            ))
-        } else {
-            AttentionMask::Causal
-        };
+        let mask = AttentionMask::hiding(hidden, cache.len() + 1, &self.device);
         let rotary = Rotary::at(&self.config, batch, positions, &self.device);
         let span = Span { batch, seq: 1, rotary, mask };
         let ids = tokens.iter().map(|&t| t as i32).collect();
@@ -207,6 +197,6 @@ impl CausalLm {
     }
 
     fn read_out(&self, x: Tensor<2>) -> Tensor<2> {
-        rms_norm(x, &self.norm, self.config.rms_norm_eps).matmul(self.head.clone().transpose())
+        times_transposed(rms_norm(x, &self.norm, self.config.rms_norm_eps), &self.head)
     }
 }

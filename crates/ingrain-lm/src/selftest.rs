@@ -101,9 +101,17 @@ impl SelfTest {
     ///
     /// # Errors
     /// [`LmError::File`] naming `path` and the difference, or that there are no cases.
-    pub fn verify(&self, path: &Path, model: &LocalModel, adapter: &Adapter) -> Result<f64, LmError> {
+    pub fn verify(
+        &self,
+        path: &Path,
+        model: &LocalModel,
+        adapter: &Adapter,
+    ) -> Result<f64, LmError> {
         if self.cases.is_empty() {
-            return Err(LmError::file(path, "holds no cases, so it proves nothing; record it again"));
+            return Err(LmError::file(
+                path,
+                "holds no cases, so it proves nothing; record it again",
+            ));
         }
         let worst = self.max_difference(model, adapter)?;
         if worst <= self.base.tolerance {

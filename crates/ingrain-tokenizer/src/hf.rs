@@ -8,7 +8,7 @@ use tokenizers::Tokenizer;
 
 use crate::TokenizerError;
 use crate::sentencepiece::Model;
-use crate::tokenizer::Parts;
+use crate::tokenizer::{Parts, guarded};
 
 /// The largest `tokenizer.json` accepted, in bytes; the largest known one has about 35 MB.
 const MAX_TOKENIZER: u64 = 512 << 20;
@@ -144,7 +144,12 @@ fn tokenizer(dir: &Path, legacy: bool, from_pieces: bool) -> Result<Tokenizer, T
     }
     let path = dir.join("tokenizer.json");
     let bytes = read_bounded(&path, MAX_TOKENIZER)?;
-    Tokenizer::from_bytes(&bytes).map_err(|error| invalid(path, "tokenizer", error.to_string()))
+    let problem = match guarded(|| Tokenizer::from_bytes(&bytes)) {
+        Some(Ok(tokenizer)) => return Ok(tokenizer),
+        Some(Err(error)) => error.to_string(),
+        None => "its parts do not fit together".to_owned(),
+    };
+    Err(invalid(path, "tokenizer", problem))
 }
 
 /// `chat_template.jinja` comes first, then `chat_template.json`, then the configuration.

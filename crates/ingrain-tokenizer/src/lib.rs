@@ -49,6 +49,6 @@ mod turns;
 
 pub use error::TokenizerError;
 pub use stream::TokenStream;
-pub use template::RenderOptions;
+pub use template::{ChatTemplate, RenderOptions};
 pub use tokenizer::ChatTokenizer;
 pub use turns::{TurnSpan, TurnSpans};

@@ -103,7 +103,7 @@ impl ChatTokenizer {
                 bos_id.filter(|_| adds_bos).into_iter().collect(),
                 eos_id.filter(|_| adds_eos).into_iter().collect(),
             ),
-            None => added_by_post_processor(&tokenizer)?,
+            None => added_by_post_processor(&path, &tokenizer)?,
         };
         // The post-processor would also shift the offsets of tokens that start with a blank.
         tokenizer.with_post_processor(None::<PostProcessorWrapper>);
@@ -261,7 +261,7 @@ impl ChatTokenizer {
         let Some(template) = &self.template else {
             return Err(TokenizerError::NoTemplate { path: self.path.clone() });
         };
-        template.render(messages, &self.template_tokens, options)
+        template.render_with(messages, &self.template_tokens, options)
     }
 
     /// Token ids of the rendered conversation. Nothing is added: a template writes the start token
@@ -315,6 +315,9 @@ impl ChatTokenizer {
     /// content (content that starts with a line break, say), the text is split there, because a
     /// model that generates the turn sees the header by itself.
     ///
+    /// A reasoning block that the template drops, or writes in another way than it stands in the
+    /// message, is not part of the turn; one that it leaves as it is belongs to it.
+    ///
     /// # Errors
     /// As `encode_chat`. [`TokenizerError::Turn`] if a message cannot be located in the rendered
     /// text (the template drops, repeats or rewrites it), or an assistant's turn is not followed by
@@ -344,12 +347,19 @@ impl std::fmt::Debug for ChatTokenizer {
 }
 
 /// The ids that the post-processor puts before and behind plain text.
-fn added_by_post_processor(tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<u32>), TokenizerError> {
+fn added_by_post_processor(
+    path: &Path,
+    tokenizer: &Tokenizer,
+) -> Result<(Vec<u32>, Vec<u32>), TokenizerError> {
     let encode = |special| {
-        tokenizer
-            .encode("a", special)
-            .map(|encoding| encoding.get_ids().to_vec())
-            .map_err(|error| TokenizerError::Encode(error.to_string()))
+        let encoded = guarded(|| tokenizer.encode("a", special));
+        let problem = match encoded {
+            Some(Ok(encoding)) => return Ok(encoding.get_ids().to_vec()),
+            Some(Err(error)) => error.to_string(),
+            None => "it names a token that it does not define".to_owned(),
+        };
+        let (path, field) = (path.to_path_buf(), "post_processor".to_owned());
+        Err(TokenizerError::Invalid { path, field, problem })
     };
     let (plain, with) = (encode(false)?, encode(true)?);
     let at = with.windows(plain.len().max(1)).position(|window| window == plain);
@@ -357,6 +367,11 @@ fn added_by_post_processor(tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<u32>)
         Some(at) => Ok((with[..at].to_vec(), with[at + plain.len()..].to_vec())),
         None => Ok((Vec::new(), Vec::new())),
     }
+}
+
+/// Runs `work`; `None` if it panics, as the `tokenizers` crate does on some broken files.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok()
 }
 
 /// Refuses a text in which one piece of the pre-tokenizer is too long to be trusted.

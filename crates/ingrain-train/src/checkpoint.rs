@@ -88,7 +88,7 @@ impl Checkpoints {
     /// Opens (or creates) the directory and removes what a killed process left half-written.
     ///
     /// # Errors
-    /// [`TrainError::Io`] if the directory cannot be created or read.
+    /// [`TrainError::Run`] if the directory cannot be created or read.
     pub fn open(dir: impl Into<PathBuf>, identity: RunIdentity) -> Result<Self, TrainError> {
         let dir = dir.into();
         fs::create_dir_all(&dir).map_err(TrainError::io(&dir, "create"))?;
@@ -110,7 +110,7 @@ impl Checkpoints {
     /// Writes a checkpoint, then removes all but the newest two.
     ///
     /// # Errors
-    /// [`TrainError::Io`] on a full disk and the like; the checkpoints before it stay whole.
+    /// [`TrainError::Run`] on a full disk and the like; the checkpoints before it stay whole.
     pub fn save<P: Parameters>(&self, checkpoint: &Checkpoint<P>) -> Result<(), TrainError> {
         let target = self.dir.join(format!("step-{:08}", checkpoint.step));
         let part = target.with_extension("part");
@@ -188,7 +188,7 @@ impl Checkpoints {
     /// Removes every checkpoint.
     ///
     /// # Errors
-    /// [`TrainError::Io`] if one cannot be removed.
+    /// [`TrainError::Run`] if one cannot be removed.
     pub fn clear(&self) -> Result<(), TrainError> {
         for (_, path) in self.list()? {
             fs::remove_dir_all(&path).map_err(TrainError::io(&path, "remove"))?;

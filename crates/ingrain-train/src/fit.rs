@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use ingrain_run::{Event, Interrupt, Observer};
 
+use crate::accumulate::{StepName, accumulate};
 use crate::checkpoint::{Checkpoint, Checkpoints, RunIdentity};
-use crate::gradients::{clip_factor, read_scalar};
+use crate::gradients::clip_factor;
 use crate::log::{StepLog, StepRecord};
 use crate::{
-    AdamW, Batch, Cost, ExampleSize, Gradients, Metrics, Objective, Parameters, Plan, TrainConfig,
-    TrainError, fingerprint,
+    AdamW, ExampleSize, Objective, Parameters, Plan, TrainConfig, TrainError, fingerprint,
 };
 
 /// Where a run leaves its files and whom it talks to.
@@ -166,119 +166,6 @@ fn start<P: Parameters>(
         run.observer.on_event(&Event::Note { stage: run.stage.to_owned(), message });
     }
     Ok(found.unwrap_or_else(|| beginning(initial)))
-}
-
-/// Sums over the micro-batches of a step.
-struct Summed {
-    loss: f64,
-    weight: f64,
-    tokens: u64,
-    metrics: Metrics,
-    gradients: Gradients,
-}
-
-/// Forward and backward of every micro-batch; `None` if somebody asked to stop.
-fn accumulate<P: Parameters>(
-    batch: &Batch,
-    parameters: &P,
-    name: &StepName<'_, P>,
-    parallel_passes: usize,
-    interrupt: &Interrupt,
-) -> Result<Option<Summed>, TrainError> {
-    let mut summed = Summed {
-        loss: 0.0,
-        weight: 0.0,
-        tokens: 0,
-        metrics: Metrics::default(),
-        gradients: Gradients::default(),
-    };
-    // Passes run side by side, but add up in the order of the plan: the sum does not depend on time.
-    for group in batch.micro_batches.chunks(parallel_passes) {
-        if interrupt.is_requested() {
-            return Ok(None);
-        }
-        for pass in side_by_side(group, |examples| pass(examples, parameters, name)) {
-            let (pass, gradients) = pass?;
-            summed.gradients = summed.gradients.plus(gradients);
-            name.check_finite("loss", pass.loss)?;
-            summed.loss += pass.loss;
-            summed.weight += pass.weight;
-            summed.tokens += pass.tokens;
-            summed.metrics.merge(pass.metrics);
-        }
-    }
-    Ok(Some(summed))
-}
-
-/// What a pass leaves when its graph is gone.
-struct PassCost {
-    loss: f64,
-    weight: f64,
-    tokens: u64,
-    metrics: Metrics,
-}
-
-/// Forward and backward of one micro-batch.
-fn pass<P: Parameters>(
-    examples: &[usize],
-    parameters: &P,
-    name: &StepName<'_, P>,
-) -> Result<(PassCost, Gradients), TrainError> {
-    let tracked = parameters.tracked();
-    let cost = name.objective.cost(examples, &tracked)?;
-    if !cost.loss.is_tracked() {
-        return Err(TrainError::Untracked { examples: name.examples() });
-    }
-    // Read before the backward, check after it: a graph that is dropped keeps its memory.
-    let loss = read_scalar(cost.loss.clone(), "the loss")?;
-    let gradients = Gradients::backward(&cost.loss, &tracked);
-    let Cost { weight, tokens, metrics, .. } = cost;
-    Ok((PassCost { loss, weight, tokens, metrics }, gradients))
-}
-
-/// Calls `work` for every item, each in a thread of its own where there are several.
-fn side_by_side<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    if let [only] = items {
-        return vec![work(only)];
-    }
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = items.iter().map(|item| scope.spawn(|| work(item))).collect();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, R>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        threads.into_iter().map(join).collect()
-    })
-}
-
-/// What an error message needs to say which step failed.
-struct StepName<'a, P> {
-    objective: &'a dyn Objective<P>,
-    batch: &'a Batch,
-    step: u64,
-    saved_step: u64,
-    checkpoints: &'a Checkpoints,
-}
-
-impl<P> StepName<'_, P> {
-    fn examples(&self) -> String {
-        let names: Vec<String> =
-            self.batch.examples().map(|i| self.objective.example_name(i)).collect();
-        names.join(", ")
-    }
-
-    fn check_finite(&self, what: &'static str, value: f64) -> Result<(), TrainError> {
-        if value.is_finite() {
-            return Ok(());
-        }
-        Err(TrainError::NotFinite {
-            what,
-            value,
-            step: self.step,
-            examples: self.examples(),
-            saved_step: self.saved_step,
-            dir: self.checkpoints.dir().to_owned(),
-        })
-    }
 }
 
 /// Settings that change the result. How often to save does not, nor what runs side by side.

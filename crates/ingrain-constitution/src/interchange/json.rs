@@ -1,5 +1,7 @@
 //! The JSON formats of the reference implementation.
 
+use std::{borrow::Cow, fmt::Write as _};
+
 use serde::Serialize;
 
 use crate::{
@@ -56,6 +58,24 @@ pub(super) fn parse_lines(
     records.finish()
 }
 
+/// JSON may hold characters that YAML wants escaped; in valid JSON they stand only in strings.
+fn printable(json: &str) -> Cow<'_, str> {
+    let unprintable =
+        |character: char| matches!(character, '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}');
+    if !json.contains(unprintable) {
+        return Cow::Borrowed(json);
+    }
+    let mut text = String::with_capacity(json.len() + 64);
+    for character in json.chars() {
+        if unprintable(character) {
+            let _ = write!(text, "\\u{:04x}", u32::from(character));
+        } else {
+            text.push(character);
+        }
+    }
+    Cow::Owned(text)
+}
+
 struct Records {
     reader: Reader,
     constitution: Constitution,
@@ -92,7 +112,7 @@ impl Records {
             diagnostics.push(DiagnosticKind::Syntax, location, found, "well-formed JSON", None);
             return None;
         }
-        match parse_tree(text, diagnostics.source_name(), lines_before) {
+        match parse_tree(&printable(text), diagnostics.source_name(), lines_before) {
             Ok(node) => node,
             Err(problems) => {
                 diagnostics.append(problems);

@@ -124,6 +124,10 @@ impl List {
         last: Last,
         paragraphs: &mut Vec<(String, Location)>,
     ) {
+        let content = plain(content);
+        if content.is_empty() {
+            return;
+        }
         let list_has_begun = !self.assertions.is_empty();
         let continued = match last {
             Last::Break => None,
@@ -134,11 +138,11 @@ impl List {
         match continued {
             Some(text) => {
                 text.push(' ');
-                text.push_str(&plain(content));
+                text.push_str(&content);
             }
             // A paragraph after the list has begun is commentary; there is no place for it.
             None if list_has_begun => {}
-            None => paragraphs.push((plain(content), location)),
+            None => paragraphs.push((content, location)),
         }
     }
 

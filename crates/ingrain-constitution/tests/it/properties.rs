@@ -12,6 +12,7 @@ fn text() -> impl Strategy<Value = String> {
         "[A-Za-z][A-Za-z ,.'-]{0,40}[.?]",
         "\\PC{1,30}",
         any::<String>(),
+        "[\\x00-\\x9f\u{a0}\u{ad}\u{200b}\u{2028}\u{2029}\u{feff}\u{fffe}\u{ffff}\u{10ffff}]{1,8}",
         "(I'm|no|yes|null|~|- a|a: b|#x|&a|\\*a|!t|%d|@|`|1e3|0x1F|\\?|\\||>|\\[|\\{|\"|'){1,3}",
     ]
     .prop_map(|text| text.trim().to_owned())

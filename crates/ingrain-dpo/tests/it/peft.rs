@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use burn::tensor::Tensor;
 use ingrain_dpo::{DpoConfig, DpoObjective, LossSpec, reference_logps};
 use ingrain_lm::Adapter;
-use ingrain_train::{AdamW, AdamWConfig, Gradients, Objective, Parameters};
+use ingrain_train::{AdamW, AdamWConfig, Gradients, Objective, Parameters, TrainConfig};
 
 use crate::fixtures::{Recorder, adapter, json, model, peft_pairs, tensors};
 
@@ -18,7 +18,8 @@ fn mean_gradients(losses: &str, at: Option<&Adapter>) -> (f64, Gradients) {
     let dir = tempfile::tempdir().expect("temporary directory");
     let recorder = Recorder::default();
     let run = recorder.run(dir.path());
-    let reference = reference_logps(&model, "tiny", &pairs, 1024, &run).expect("scores");
+    let reference =
+        reference_logps(&model, "tiny", &pairs, &TrainConfig::default(), &run).expect("scores");
     let objective =
         DpoObjective::new(&model, "tiny", &pairs, Some(reference), &config).expect("valid");
     let tracked = at.map_or_else(|| adapter(&model), Clone::clone).tracked();

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use ingrain_dpo::{DpoError, ReferenceLogps, reference_logps};
 use ingrain_lm::TokenBatch;
 use ingrain_run::Event;
-use ingrain_train::TrainError;
+use ingrain_train::{TrainConfig, TrainError};
 
 use crate::fixtures::{Recorder, made_up_pairs, model};
 
 const BUDGET: usize = 60;
 
 fn compute(dir: &Path, recorder: &Recorder) -> Result<Vec<ReferenceLogps>, DpoError> {
-    reference_logps(&model(), "tiny", &made_up_pairs(9), BUDGET, &recorder.run(dir))
+    reference_logps(&model(), "tiny", &made_up_pairs(9), &training(), &recorder.run(dir))
 }
 
 fn cache(dir: &Path) -> PathBuf {
@@ -113,9 +113,13 @@ fn another_model_or_other_data_get_a_cache_of_their_own() {
     let recorder = Recorder::default();
     let run = recorder.run(dir.path());
     let mut pairs = made_up_pairs(2);
-    reference_logps(&model(), "tiny", &pairs, BUDGET, &run).expect("scores");
-    reference_logps(&model(), "other", &pairs, BUDGET, &run).expect("scores");
+    reference_logps(&model(), "tiny", &pairs, &training(), &run).expect("scores");
+    reference_logps(&model(), "other", &pairs, &training(), &run).expect("scores");
     pairs[1].rejected.completion[3] = !pairs[1].rejected.completion[3];
-    reference_logps(&model(), "tiny", &pairs, BUDGET, &run).expect("scores");
+    reference_logps(&model(), "tiny", &pairs, &training(), &run).expect("scores");
     assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 3);
+}
+
+fn training() -> TrainConfig {
+    TrainConfig { micro_batch_tokens: BUDGET, ..TrainConfig::default() }
 }

@@ -3,4 +3,5 @@
 mod blocks;
 mod broken;
 mod metadata;
+mod shared;
 mod write;

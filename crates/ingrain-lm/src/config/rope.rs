@@ -72,8 +72,7 @@ impl RopeScaling {
         let (low, high) = (1.0, 4.0);
         let factor = f64::from(factors.iter().copied().fold(1.0, f32::max));
         let on_ramp = factors.iter().position(|f| *f > 1.0 && f64::from(*f) < factor)?;
-        let kept =
-            (1.0 / f64::from(factors[on_ramp]) - 1.0 / factor) / (1.0 - 1.0 / factor);
+        let kept = (1.0 / f64::from(factors[on_ramp]) - 1.0 / factor) / (1.0 - 1.0 / factor);
         let context = (kept * (high - low) + low) * std::f64::consts::TAU / bases[on_ramp];
         let rule = Self::Llama3 {
             factor,

@@ -108,8 +108,7 @@ impl Generator<'_> {
                     row.finish = Some(FinishReason::Stop);
                 }
             }
-            let keep: Vec<usize> =
-                (0..rows.len()).filter(|&r| rows[r].finish.is_none()).collect();
+            let keep: Vec<usize> = (0..rows.len()).filter(|&r| rows[r].finish.is_none()).collect();
             if keep.len() < rows.len() {
                 for row in rows.iter_mut().filter(|r| r.finish.is_some()) {
                     on_done(row.index, row.generation());
@@ -118,15 +117,14 @@ impl Generator<'_> {
                 if rows.is_empty() {
                     return;
                 }
-                cache.keep_rows(&keep, self.model.device());
+                cache.keep_rows(&keep);
             }
             if self.interrupt.is_requested() {
                 return;
             }
             let tokens: Vec<u32> = rows.iter().filter_map(|r| r.tokens.last().copied()).collect();
             let positions = rows.iter().map(|r| r.prompt.ids.len() + r.tokens.len() - 1).collect();
-            let gaps: Vec<Range<usize>> =
-                rows.iter().map(|r| r.prompt.ids.len()..width).collect();
+            let gaps: Vec<Range<usize>> = rows.iter().map(|r| r.prompt.ids.len()..width).collect();
             logits = self.model.decode(&tokens, positions, &gaps, self.adapter, &mut cache);
         }
     }

@@ -34,11 +34,8 @@ impl<'a> Sampler<'a> {
             return (token as u32, raw(logits, token));
         }
         let original = if self.seen.is_empty() { None } else { Some(self.penalise(logits)) };
-        let token = if self.sampling.temperature <= 0.0 {
-            argmax(logits)
-        } else {
-            self.draw(logits)
-        };
+        let token =
+            if self.sampling.temperature <= 0.0 { argmax(logits) } else { self.draw(logits) };
         let logit = original
             .and_then(|kept| kept.into_iter().find(|&(t, _)| t == token).map(|(_, l)| l))
             .unwrap_or(logits[token]);
@@ -132,10 +129,8 @@ fn argmax(values: &[f32]) -> usize {
 
 fn log_sum_exp(logits: &[f32]) -> f32 {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let total: f32 = logits
-        .chunks(64)
-        .map(|chunk| chunk.iter().map(|l| (l - max).exp()).sum::<f32>())
-        .sum();
+    let total: f32 =
+        logits.chunks(64).map(|chunk| chunk.iter().map(|l| (l - max).exp()).sum::<f32>()).sum();
     max + total.ln()
 }
 

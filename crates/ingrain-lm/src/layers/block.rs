@@ -3,6 +3,7 @@
 use burn::tensor::{Tensor, activation};
 
 use super::attention::attend;
+use super::linear::project;
 use super::{AttentionMask, LayerCache, Linear, Rotary, rms_norm};
 use crate::DecoderConfig;
 use crate::lora::{LayerAdapter, Projection};
@@ -35,26 +36,24 @@ impl DecoderLayer {
         adapter: Option<&LayerAdapter>,
         cache: Option<&mut LayerCache>,
     ) -> Tensor<2> {
-        let project = |which: Projection, x: Tensor<2>| {
-            self.projections[which as usize].forward(x, adapter.and_then(|a| a.get(which)))
+        let map = |which: Projection| {
+            (&self.projections[which as usize], adapter.and_then(|a| a.get(which)))
         };
-        let heads = |x: Tensor<2>, heads: usize| {
-            x.reshape([span.batch, span.seq, heads, config.head_dim])
-        };
+        let heads =
+            |x: Tensor<2>, heads: usize| x.reshape([span.batch, span.seq, heads, config.head_dim]);
 
         let h = rms_norm(x.clone(), &self.input_norm, config.rms_norm_eps);
-        let q = span.rotary.apply(heads(project(Projection::Q, h.clone()), config.num_heads));
-        let k = span.rotary.apply(heads(project(Projection::K, h.clone()), config.num_kv_heads));
-        let v = heads(project(Projection::V, h), config.num_kv_heads);
-        let attended =
-            attend(q.swap_dims(1, 2), k.swap_dims(1, 2), v.swap_dims(1, 2), &span.mask, cache)
-                .swap_dims(1, 2)
-                .reshape([span.batch * span.seq, config.num_heads * config.head_dim]);
-        let x = x + project(Projection::O, attended);
+        let [q, k, v] = project(h, [Projection::Q, Projection::K, Projection::V].map(map));
+        let q = span.rotary.apply(heads(q, config.num_heads));
+        let k = span.rotary.apply(heads(k, config.num_kv_heads));
+        let v = heads(v, config.num_kv_heads);
+        let attended = attend(q, k, v, &span.mask, cache);
+        let [o] = project(attended, [map(Projection::O)]);
+        let x = x + o;
 
         let h = rms_norm(x.clone(), &self.post_attention_norm, config.rms_norm_eps);
-        let gate = activation::silu(project(Projection::Gate, h.clone()));
-        let up = project(Projection::Up, h);
-        x + project(Projection::Down, gate * up)
+        let [gate, up] = project(h, [Projection::Gate, Projection::Up].map(map));
+        let [down] = project(activation::silu(gate) * up, [map(Projection::Down)]);
+        x + down
     }
 }

@@ -5,12 +5,14 @@
 
 mod attention;
 mod block;
+mod cache;
 mod linear;
 mod norm;
 mod rotary;
 
-pub(crate) use attention::{AttentionMask, KvCache, LayerCache};
+pub(crate) use attention::AttentionMask;
 pub(crate) use block::{DecoderLayer, Span};
-pub(crate) use linear::Linear;
+pub(crate) use cache::{KvCache, LayerCache};
+pub(crate) use linear::{Linear, times_transposed};
 pub(crate) use norm::rms_norm;
 pub(crate) use rotary::Rotary;

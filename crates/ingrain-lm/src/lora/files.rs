@@ -53,7 +53,8 @@ impl Adapter {
         let mut blobs = Vec::new();
         for (name, tensor) in self.untracked().parameters() {
             let shape = tensor.dims().to_vec();
-            let values = tensor.into_data().try_to_vec::<f32>().map_err(|e| bad(format!("{e:?}")))?;
+            let values =
+                tensor.into_data().try_to_vec::<f32>().map_err(|e| bad(format!("{e:?}")))?;
             let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
             blobs.push((name, shape, bytes));
         }
@@ -151,8 +152,9 @@ fn read_tensor(
     let &[rows, columns] = view.shape() else {
         return Err(LmError::file(path, format!("{name} must have two axes")));
     };
-    let values = to_f32(view.dtype(), view.data())
-        .ok_or_else(|| LmError::file(path, format!("{name}: {:?} is not a float type", view.dtype())))?;
+    let values = to_f32(view.dtype(), view.data()).ok_or_else(|| {
+        LmError::file(path, format!("{name}: {:?} is not a float type", view.dtype()))
+    })?;
     if let Some(at) = values.iter().position(|v| !v.is_finite()) {
         let reason = format!("{name}: value {at} is {}; the file is damaged", values[at]);
         return Err(LmError::file(path, reason));

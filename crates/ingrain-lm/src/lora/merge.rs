@@ -31,9 +31,8 @@ pub fn merge_exact(parts: &[(&Adapter, f64)]) -> Result<Adapter, LmError> {
         .flat_map(|layer| Projection::ALL.map(|which| rank_of(parts, layer, which)))
         .max()
         .unwrap_or(0);
-    let layers = (0..depth)
-        .map(|layer| merge_layer(parts, layer, rank))
-        .collect::<Result<Vec<_>, _>>()?;
+    let layers =
+        (0..depth).map(|layer| merge_layer(parts, layer, rank)).collect::<Result<Vec<_>, _>>()?;
     let targets = Projection::ALL
         .into_iter()
         .filter(|&p| layers.iter().any(|l| l.get(p).is_some()))

@@ -67,11 +67,12 @@ impl Scales {
         }
         let rank = config.get("r").and_then(Value::as_u64).filter(|r| (1..=1 << 20).contains(r));
         let alpha = config.get("lora_alpha").and_then(Value::as_f64);
-        let patterns: Patterns =
-            serde_json::from_str(&text).map_err(|e| bad(format!("rank_pattern, alpha_pattern: {e}")))?;
+        let patterns: Patterns = serde_json::from_str(&text)
+            .map_err(|e| bad(format!("rank_pattern, alpha_pattern: {e}")))?;
         Ok(Self {
             path: path.to_owned(),
-            rank: rank.ok_or_else(|| bad("r is missing or no whole number above 0".into()))? as usize,
+            rank: rank.ok_or_else(|| bad("r is missing or no whole number above 0".into()))?
+                as usize,
             alpha: alpha.ok_or_else(|| bad("lora_alpha is missing or not a number".into()))?,
             rslora: config.get("use_rslora").and_then(Value::as_bool).unwrap_or(false),
             ranks: patterns.rank_pattern.compile(path, "rank_pattern")?,
@@ -88,7 +89,9 @@ impl Scales {
         if expected != rank as f64 {
             return Err(LmError::file(
                 &self.path,
-                format!("r (with rank_pattern) makes {module} rank {expected}; its tensors have {rank}"),
+                format!(
+                    "r (with rank_pattern) makes {module} rank {expected}; its tensors have {rank}"
+                ),
             ));
         }
         let alpha = first_match(&self.alphas, module).unwrap_or(self.alpha);
@@ -127,13 +130,17 @@ struct Ordered(Vec<(String, f64)>);
 impl Ordered {
     /// A key is a regular expression for the end of a path, beginning at a dot: `(.*\.)?(key)$`.
     fn compile(self, path: &Path, field: &str) -> Result<Vec<(Regex, f64)>, LmError> {
-        let compile = |(key, value): (String, f64)| match Regex::new(&format!(r"^(?:.*\.)?(?:{key})$")) {
-            Ok(pattern) => Ok((pattern, value)),
-            Err(e) => {
-                let reason = e.to_string().lines().last().unwrap_or_default().trim().to_owned();
-                Err(LmError::file(path, format!("{field}: {key:?} is no pattern we read: {reason}")))
-            }
-        };
+        let compile =
+            |(key, value): (String, f64)| match Regex::new(&format!(r"^(?:.*\.)?(?:{key})$")) {
+                Ok(pattern) => Ok((pattern, value)),
+                Err(e) => {
+                    let reason = e.to_string().lines().last().unwrap_or_default().trim().to_owned();
+                    Err(LmError::file(
+                        path,
+                        format!("{field}: {key:?} is no pattern we read: {reason}"),
+                    ))
+                }
+            };
         self.0.into_iter().map(compile).collect()
     }
 }

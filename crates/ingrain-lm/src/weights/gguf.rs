@@ -17,12 +17,7 @@ pub(crate) struct GgufWeights<'a> {
 
 impl<'a> GgufWeights<'a> {
     pub(crate) fn new(path: &Path, file: &'a GgufFile, config: &DecoderConfig) -> Self {
-        Self {
-            path: path.to_owned(),
-            file,
-            heads: config.num_heads,
-            kv_heads: config.num_kv_heads,
-        }
+        Self { path: path.to_owned(), file, heads: config.num_heads, kv_heads: config.num_kv_heads }
     }
 }
 

@@ -60,7 +60,9 @@ fn shard_names(index: &Path) -> Result<Vec<String>, LmError> {
     for (tensor, file) in map {
         let file = file
             .as_str()
-            .filter(|f| matches!(Path::new(f).components().collect::<Vec<_>>()[..], [Component::Normal(_)]))
+            .filter(|f| {
+                matches!(Path::new(f).components().collect::<Vec<_>>()[..], [Component::Normal(_)])
+            })
             .ok_or_else(|| {
                 LmError::file(index, format!("{tensor}: shard {file} is not a plain file name"))
             })?;

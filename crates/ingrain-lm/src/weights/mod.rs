@@ -63,7 +63,10 @@ pub(crate) fn build(
         let [q, k, v, o, gate, up, down] = Projection::ALL.map(linear);
         layers.push(DecoderLayer {
             input_norm: vector(format!("{prefix}.input_layernorm.weight"), hidden)?,
-            post_attention_norm: vector(format!("{prefix}.post_attention_layernorm.weight"), hidden)?,
+            post_attention_norm: vector(
+                format!("{prefix}.post_attention_layernorm.weight"),
+                hidden,
+            )?,
             projections: [q?, k?, v?, o?, gate?, up?, down?],
         });
     }

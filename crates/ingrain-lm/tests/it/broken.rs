@@ -28,7 +28,9 @@ fn check_config(field: &str, value: Value, words: &[&str]) {
 }
 
 /// `llama_tied` with its tensors changed: name, type, shape and bytes of each.
-fn rewrite(change: impl Fn(&mut Vec<(String, Dtype, Vec<usize>, Vec<u8>)>)) -> Result<CausalLm, LmError> {
+fn rewrite(
+    change: impl Fn(&mut Vec<(String, Dtype, Vec<usize>, Vec<u8>)>),
+) -> Result<CausalLm, LmError> {
     let dir = copy("tiny_models/llama_tied");
     let file = dir.path().join("model.safetensors");
     let bytes = std::fs::read(&file).unwrap();
@@ -143,10 +145,7 @@ fn a_weight_that_is_no_number_is_refused_with_its_place() {
 fn half_precision_weights_are_read() {
     let half = rewrite(|all| {
         for (_, dtype, _, data) in all {
-            *data = data
-                .chunks_exact(4)
-                .flat_map(|b| [b[2], b[3]])
-                .collect();
+            *data = data.chunks_exact(4).flat_map(|b| [b[2], b[3]]).collect();
             *dtype = Dtype::BF16;
         }
     });
@@ -166,7 +165,8 @@ fn a_shard_index_cannot_reach_outside_its_directory() {
     check_index(r#"{"weight_map": []}"#, &["index.json", "weight_map"]);
     check_index("{}", &["index.json", "weight_map", "missing"]);
     check_index("{", &["index.json", "JSON"]);
-    let absent = json!({"weight_map": {"model.norm.weight": "model-00009.safetensors"}}).to_string();
+    let absent =
+        json!({"weight_map": {"model.norm.weight": "model-00009.safetensors"}}).to_string();
     check_index(&absent, &["model-00009.safetensors", "No such file"]);
 }
 
@@ -228,22 +228,39 @@ fn gguf_metadata_and_tensors_that_do_not_fit_are_named() {
         let (_dir, file) = write_bytes(&bytes, "model.gguf");
         assert_says(try_load(&file), &[&["model.gguf"], words].concat());
     };
-    check(patched(&whole, b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0mamba"), &[
-        "general.architecture",
-        "\"mamba\"",
-        "llama",
-    ]);
-    check(patched(&whole, b"blk.1.ffn_up.weight", b"blk.1.ffn_xx.weight"), &["blk.1.ffn_up.weight", "missing"]);
-    check(patched(&whole, b"token_embd.weight", b"token_xxxx.weight"), &["token_embd.weight", "missing"]);
-    check(patched(&whole, b"llama.block_count", b"llama.block_xxxxx"), &["llama.block_count", "missing"]);
+    check(
+        patched(&whole, b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0mamba"),
+        &["general.architecture", "\"mamba\"", "llama"],
+    );
+    check(
+        patched(&whole, b"blk.1.ffn_up.weight", b"blk.1.ffn_xx.weight"),
+        &["blk.1.ffn_up.weight", "missing"],
+    );
+    check(
+        patched(&whole, b"token_embd.weight", b"token_xxxx.weight"),
+        &["token_embd.weight", "missing"],
+    );
+    check(
+        patched(&whole, b"llama.block_count", b"llama.block_xxxxx"),
+        &["llama.block_count", "missing"],
+    );
     check(with_u32(&whole, "llama.block_count", 0), &["num_hidden_layers", "is 0"]);
     check(with_u32(&whole, "llama.block_count", u32::MAX), &["num_hidden_layers", "expected 1 to"]);
     check(with_u32(&whole, "llama.block_count", 3), &["blk.2.", "missing"]);
-    check(with_u32(&whole, "llama.feed_forward_length", 95), &["blk.0.ffn_gate", "[96, 64]", "[95, 64]"]);
+    check(
+        with_u32(&whole, "llama.feed_forward_length", 95),
+        &["blk.0.ffn_gate", "[96, 64]", "[95, 64]"],
+    );
     check(with_u32(&whole, "llama.attention.head_count", 0), &["num_attention_heads", "is 0"]);
-    check(with_u32(&whole, "llama.rope.dimension_count", 8), &["llama.rope.dimension_count", "is 8"]);
+    check(
+        with_u32(&whole, "llama.rope.dimension_count", 8),
+        &["llama.rope.dimension_count", "is 8"],
+    );
     let nan = f32::NAN.to_bits();
-    check(with_u32(&whole, "llama.attention.layer_norm_rms_epsilon", nan), &["rms_norm_eps", "NaN"]);
+    check(
+        with_u32(&whole, "llama.attention.layer_norm_rms_epsilon", nan),
+        &["rms_norm_eps", "NaN"],
+    );
     check(with_u32(&whole, "llama.rope.freq_base", nan), &["rope_theta", "NaN"]);
 }
 
@@ -262,10 +279,26 @@ fn models_that_name_nothing_say_what_would_do() {
 }
 
 #[test]
+fn a_tokenizer_with_more_tokens_than_the_embedding_is_refused() {
+    let dir = copy("gguf");
+    let file = dir.path().join("llama_tied.f32.gguf");
+    let whole = std::fs::read(&file).unwrap();
+    // The shape of the embedding, `[64, 320]` in GGUF's order, made smaller.
+    let shape = [&b"token_embd.weight\x02\0\0\0\x40\0\0\0\0\0\0\0"[..], &320u64.to_le_bytes()];
+    let smaller = [shape[0], &300u64.to_le_bytes()];
+    std::fs::write(&file, patched(&whole, &shape.concat(), &smaller.concat())).unwrap();
+    let source: ModelSource = file.to_str().unwrap().parse().unwrap();
+    let files = source.resolve(&Silent).unwrap();
+    let load = ingrain_lm::LocalModel::load(&files, &burn::tensor::Device::flex());
+    assert_says(load, &["llama_tied.f32.gguf", "320", "300"]);
+}
+
+#[test]
 fn missing_files_of_a_directory_are_named() {
     for missing in ["config.json", "model.safetensors"] {
         let dir = copy("tiny_models/llama_tied");
-        let files = dir.path().to_str().unwrap().parse::<ModelSource>().unwrap().resolve(&Silent).unwrap();
+        let files =
+            dir.path().to_str().unwrap().parse::<ModelSource>().unwrap().resolve(&Silent).unwrap();
         std::fs::remove_file(dir.path().join(missing)).unwrap();
         let load = CausalLm::load(&files, &burn::tensor::Device::flex());
         assert_says(load, &[missing, "No such file"]);

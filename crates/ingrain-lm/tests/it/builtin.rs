@@ -6,9 +6,7 @@
 use std::sync::LazyLock;
 
 use burn::tensor::Device;
-use ingrain_chat::{
-    ChatModel, ChatRequest, FinishReason, Message, Sampling, ScoreRequest, Scorer,
-};
+use ingrain_chat::{ChatModel, ChatRequest, FinishReason, Message, Sampling, ScoreRequest, Scorer};
 use ingrain_lm::{BUILTIN_MODEL, Generation, Generator, LocalModel, ModelSource, Prompt};
 use ingrain_run::{Interrupt, Silent};
 use ingrain_tokenizer::RenderOptions;
@@ -124,7 +122,9 @@ fn scores_of_replies_equal_those_of_transformers() {
 
 #[test]
 fn a_chat_reply_ends_with_the_turn_and_holds_no_special_token() {
-    let ask = |sampling| ChatRequest::new(vec![Message::user("What is the capital of France?")], sampling);
+    let ask = |sampling| {
+        ChatRequest::new(vec![Message::user("What is the capital of France?")], sampling)
+    };
     let stopping = Sampling { stop: vec![" is".into()], ..Sampling::greedy(64) };
     let replies = MODEL.complete_all(&[
         ask(Sampling::greedy(64)),
@@ -143,7 +143,10 @@ fn a_chat_reply_ends_with_the_turn_and_holds_no_special_token() {
     assert_eq!(replies[0].finish, FinishReason::Stop);
     assert_eq!(replies[0].prompt_tokens, 37);
     assert_eq!(replies[0].completion_tokens, 8, "seven tokens and the end of the turn");
-    assert_eq!((replies[1].text.as_str(), replies[1].finish), ("The capital", FinishReason::Length));
+    assert_eq!(
+        (replies[1].text.as_str(), replies[1].finish),
+        ("The capital", FinishReason::Length)
+    );
     assert_eq!(replies[2].text, "The capital of France");
     assert_eq!(replies[2].finish, FinishReason::Stop);
     assert_eq!(replies[3].text, " is Paris.", "the assistant's own text is continued");

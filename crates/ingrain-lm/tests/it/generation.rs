@@ -1,6 +1,7 @@
 //! Greedy tokens against transformers; batches, caches and adapters against each other.
 
 use std::cell::RefCell;
+use std::sync::LazyLock;
 
 use burn::tensor::Device;
 use ingrain_chat::{FinishReason, Sampling};
@@ -8,8 +9,11 @@ use ingrain_lm::{
     Adapter, CausalLm, Generation, Generator, LmError, Prompt, TokenBatch, TokenSequence,
 };
 use ingrain_run::Interrupt;
+use proptest::prelude::*;
 
 use crate::fixture::{adapter, assert_close, assert_says, ids, json, tiny, values};
+
+static MODEL: LazyLock<CausalLm> = LazyLock::new(|| tiny("llama_tied"));
 
 fn generator<'a>(model: &'a CausalLm, adapter: Option<&'a Adapter>) -> Generator<'a> {
     Generator { model, adapter, stop_ids: &[], max_batch: 8, interrupt: Interrupt::new() }
@@ -25,7 +29,8 @@ fn run(generator: &Generator<'_>, prompts: &[Prompt]) -> Vec<Generation> {
 }
 
 fn greedy(prompts: &[Vec<u32>], max_new_tokens: usize) -> Vec<Prompt> {
-    let prompt = |ids: &Vec<u32>| Prompt { ids: ids.clone(), sampling: Sampling::greedy(max_new_tokens) };
+    let prompt =
+        |ids: &Vec<u32>| Prompt { ids: ids.clone(), sampling: Sampling::greedy(max_new_tokens) };
     prompts.iter().map(prompt).collect()
 }
 
@@ -37,7 +42,12 @@ fn fixture(name: &str) -> (Vec<Vec<u32>>, Vec<Vec<u32>>) {
 }
 
 /// Log-probabilities of `completion` after `prompt`, without a cache.
-fn score(model: &CausalLm, adapter: Option<&Adapter>, prompt: &[u32], completion: &[u32]) -> Vec<f32> {
+fn score(
+    model: &CausalLm,
+    adapter: Option<&Adapter>,
+    prompt: &[u32],
+    completion: &[u32],
+) -> Vec<f32> {
     let sequence = TokenSequence::from_parts(prompt, completion);
     let batch = TokenBatch::new(&[&sequence], &Device::flex());
     values(model.completion_logprobs(&batch, adapter))
@@ -126,7 +136,11 @@ fn a_stop_token_ends_its_row_alone_and_belongs_to_the_reply() {
         let end = until(expected);
         assert_eq!(reply.token_ids, expected[..end]);
         assert_eq!(reply.logprobs.len(), end);
-        let finish = if expected[..end].ends_with(&[stop]) { FinishReason::Stop } else { FinishReason::Length };
+        let finish = if expected[..end].ends_with(&[stop]) {
+            FinishReason::Stop
+        } else {
+            FinishReason::Length
+        };
         assert_eq!(reply.finish, finish);
     }
     assert_eq!(replies[1].finish, FinishReason::Stop);
@@ -145,7 +159,10 @@ fn halt_sees_every_new_token_and_ends_the_row_it_chooses() {
     let mut take = |index: usize, reply| replies[index] = Some(reply);
     generator(&model, None).run(&greedy(&prompts, 6), &halt, &mut take).unwrap();
     let halted = replies[2].as_ref().unwrap();
-    assert_eq!((halted.token_ids.as_slice(), halted.finish), (&expected[2][..3], FinishReason::Stop));
+    assert_eq!(
+        (halted.token_ids.as_slice(), halted.finish),
+        (&expected[2][..3], FinishReason::Stop)
+    );
     assert_eq!(replies[0].as_ref().unwrap().token_ids, expected[0][..6]);
     assert_eq!(lengths.borrow()[2], [1, 2, 3]);
 }
@@ -190,6 +207,32 @@ fn prompts_that_the_model_cannot_read_are_refused_before_anything_runs() {
     assert_says(refused(vec![]), &["prompt 1", "empty"]);
     assert_says(refused(vec![5, 320]), &["prompt 1", "token 320", "vocabulary has 320"]);
     assert_says(refused(vec![5; context]), &["prompt 1", "257", "256"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    // Whatever the settings, infinite or not a number: a token of the vocabulary, and a logprob.
+    #[test]
+    fn no_sampling_setting_breaks_the_loop(
+        temperature in any_float(), top_p in any_float(), min_p in any_float(),
+        repetition_penalty in any_float(), top_k in 0usize..400, seed in any::<u64>(),
+    ) {
+        let model = &*MODEL;
+        let sampling = Sampling {
+            max_new_tokens: 4, temperature, top_p, top_k, min_p, repetition_penalty, seed, stop: vec![],
+        };
+        let prompt = Prompt { ids: vec![5, 9, 200], sampling };
+        let reply = &run(&generator(model, None), &[prompt])[0];
+        prop_assert_eq!(reply.token_ids.len(), 4);
+        prop_assert!(reply.token_ids.iter().all(|&id| id < 320));
+        prop_assert!(reply.logprobs.iter().all(|l| l.is_finite() && *l <= 0.0));
+    }
+}
+
+fn any_float() -> impl Strategy<Value = f32> {
+    let odd = [0.0, -1.0, 1e-30, 1.0, 1.5, f32::MAX, f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
+    prop_oneof![0.0f32..2.0, prop::sample::select(odd.to_vec())]
 }
 
 #[test]

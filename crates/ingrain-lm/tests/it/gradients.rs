@@ -14,7 +14,8 @@ const BETA: f64 = 0.1;
 fn sequences() -> Vec<TokenSequence> {
     let pairs = json("peft/expected.json")["pairs"].clone();
     let sides = |pair: &serde_json::Value| {
-        ["chosen", "rejected"].map(|side| TokenSequence::from_parts(&ids(&pair["prompt"]), &ids(&pair[side])))
+        ["chosen", "rejected"]
+            .map(|side| TokenSequence::from_parts(&ids(&pair["prompt"]), &ids(&pair[side])))
     };
     pairs.as_array().unwrap().iter().flat_map(sides).collect()
 }
@@ -57,7 +58,9 @@ fn loss(name: &str, policy: &[Tensor<1>], reference: &[Tensor<1>]) -> Tensor<1> 
 /// Every gradient, by the name of its parameter.
 fn gradients(adapter: &Adapter, loss: Tensor<1>) -> BTreeMap<String, Vec<f32>> {
     let gradients = loss.backward();
-    let of = |(name, parameter): (String, Tensor<2>)| (name, values(parameter.grad(&gradients).unwrap()));
+    let of = |(name, parameter): (String, Tensor<2>)| {
+        (name, values(parameter.grad(&gradients).unwrap()))
+    };
     adapter.parameters().into_iter().map(of).collect()
 }
 
@@ -98,7 +101,8 @@ fn gradients_on_every_llama_equal_those_of_peft() {
         let model = tiny(name);
         let adapter = Adapter::load(&dir, &model).unwrap().tracked();
         let expected = json(&format!("peft/families/{name}/expected.json"));
-        let sequence = TokenSequence::from_parts(&ids(&expected["prompt"]), &ids(&expected["chosen"]));
+        let sequence =
+            TokenSequence::from_parts(&ids(&expected["prompt"]), &ids(&expected["chosen"]));
         let batch = TokenBatch::new(&[&sequence], &Device::flex());
         let logps = model.completion_logprobs(&batch, Some(&adapter));
         let wanted = floats(&expected["logps"]);

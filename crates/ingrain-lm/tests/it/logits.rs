@@ -3,7 +3,9 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use ingrain_lm::CausalLm;
 
-use crate::fixture::{assert_close, copy, difference, ids, json, logits, path, tensors, tiny, try_load, values};
+use crate::fixture::{
+    assert_close, copy, difference, ids, json, logits, path, tensors, tiny, try_load, values,
+};
 
 const LLAMAS: [&str; 3] = ["llama_tied", "llama_untied", "llama3_scaled"];
 const TOLERANCE: f32 = 1e-4;
@@ -32,7 +34,8 @@ fn logits_equal_those_of_transformers() {
 fn the_older_layout_of_config_json_means_the_same_model() {
     for name in LLAMAS {
         let dir = copy(&format!("tiny_models/{name}"));
-        std::fs::rename(dir.path().join("config.legacy.json"), dir.path().join("config.json")).unwrap();
+        std::fs::rename(dir.path().join("config.legacy.json"), dir.path().join("config.json"))
+            .unwrap();
         let model = try_load(dir.path()).unwrap();
         assert_eq!(model.config(), tiny(name).config());
         check(name, &model);
@@ -70,7 +73,7 @@ fn right_padding_changes_no_logit() {
         for (index, sequence) in sequences.iter().enumerate() {
             let start = index * width * vocab;
             let row = &found[start..start + sequence.len() * vocab];
-            assert_close(name, row, &logits(&model, sequence, None), 1e-5);
+            assert_close(name, row, &logits(&model, sequence, None), TOLERANCE);
         }
     }
 }
@@ -78,8 +81,9 @@ fn right_padding_changes_no_logit() {
 #[test]
 fn a_token_sees_nothing_of_what_follows_it() {
     let model = tiny("llama_tied");
-    let (short, long) = (logits(&model, &[5, 9, 200], None), logits(&model, &[5, 9, 200, 17, 3], None));
-    assert_close("prefix", &long[..short.len()], &short, 1e-5);
+    let (short, long) =
+        (logits(&model, &[5, 9, 200], None), logits(&model, &[5, 9, 200, 17, 3], None));
+    assert_close("prefix", &long[..short.len()], &short, TOLERANCE);
     let other = logits(&model, &[5, 10, 200], None);
     assert!(difference(&short, &other) > 0.1, "the tokens before it do matter");
 }

@@ -43,7 +43,12 @@ impl Case {
     }
 }
 
-fn naive(hidden: Tensor<2>, head: Tensor<2>, targets: Tensor<1, Int>, softcap: Option<f64>) -> Tensor<1> {
+fn naive(
+    hidden: Tensor<2>,
+    head: Tensor<2>,
+    targets: Tensor<1, Int>,
+    softcap: Option<f64>,
+) -> Tensor<1> {
     let tokens = hidden.dims()[0];
     let mut logits = hidden.matmul(head.transpose());
     if let Some(cap) = softcap {
@@ -127,12 +132,10 @@ fn extreme_logits_stay_finite() {
         softcap,
     };
     // Certain tokens: log-probability 0. Hopeless ones: the difference of the logits.
-    let [value, gradient] =
-        case(vec![0, 2], None).run(|h, w, t| selective_logprob(h, w, t, None));
+    let [value, gradient] = case(vec![0, 2], None).run(|h, w, t| selective_logprob(h, w, t, None));
     assert_eq!(value, [0.0, 0.0]);
     assert_eq!(gradient, [0.0, 0.0]);
-    let [value, gradient] =
-        case(vec![2, 0], None).run(|h, w, t| selective_logprob(h, w, t, None));
+    let [value, gradient] = case(vec![2, 0], None).run(|h, w, t| selective_logprob(h, w, t, None));
     assert_eq!(value, [-2e4, -2e4]);
     // d logp / dh = W[target] - W[best] = -2 and 2; the loss multiplies by 2 logp.
     assert_eq!(gradient, [8e4, -8e4]);

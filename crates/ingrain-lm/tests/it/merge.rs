@@ -71,10 +71,10 @@ fn an_adapter_merged_with_its_opposite_changes_nothing() {
 fn order_does_not_matter_and_one_adapter_stays_itself() {
     let model = tiny("llama_tied");
     let (plain, layers) = (adapter("plain", &model), adapter("layers", &model));
-    let run = |parts: &[(&Adapter, f64)]| {
-        logits(&model, &TOKENS, Some(&merge_exact(parts).unwrap()))
-    };
-    let (one, other) = (run(&[(&plain, 1.0), (&layers, 0.5)]), run(&[(&layers, 0.5), (&plain, 1.0)]));
+    let run =
+        |parts: &[(&Adapter, f64)]| logits(&model, &TOKENS, Some(&merge_exact(parts).unwrap()));
+    let (one, other) =
+        (run(&[(&plain, 1.0), (&layers, 0.5)]), run(&[(&layers, 0.5), (&plain, 1.0)]));
     assert_close("order", &one, &other, 1e-4);
     assert_close("alone", &run(&[(&plain, 1.0)]), &logits(&model, &TOKENS, Some(&plain)), 1e-5);
 }
@@ -86,5 +86,8 @@ fn adapters_that_do_not_belong_together_are_refused() {
     let other = tiny("llama_untied");
     let config = LoraConfig::default();
     let [one, two] = [&model, &other].map(|m| Adapter::init(m, &config, 1).unwrap());
-    assert_says(merge_exact(&[(&one, 1.0), (&two, 1.0)]), &["k_proj", "layer 0", "differs in shape"]);
+    assert_says(
+        merge_exact(&[(&one, 1.0), (&two, 1.0)]),
+        &["k_proj", "layer 0", "differs in shape"],
+    );
 }

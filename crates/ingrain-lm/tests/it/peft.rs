@@ -6,7 +6,8 @@ use ingrain_lm::{Adapter, CausalLm, LmError, LoraConfig};
 use serde_json::{Value, json};
 
 use crate::fixture::{
-    adapter, assert_close, assert_says, copy, difference, floats, ids, json, logits, path, tensors, tiny,
+    adapter, assert_close, assert_says, copy, difference, floats, ids, json, logits, path, tensors,
+    tiny,
 };
 
 const ADAPTERS: [&str; 6] = ["plain", "rslora", "patterns", "regex", "layers", "all_linear"];
@@ -54,13 +55,18 @@ fn logprobs_of_completions_equal_those_of_peft() {
     let expected = json("peft/expected.json");
     for name in ADAPTERS.into_iter().chain(["reference"]) {
         let adapter = (name != "reference").then(|| adapter(name, &model));
-        for (pair, logps) in expected["pairs"].as_array().unwrap().iter().zip(
-            expected["logps"][name].as_array().unwrap(),
-        ) {
+        for (pair, logps) in expected["pairs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .zip(expected["logps"][name].as_array().unwrap())
+        {
             for side in ["chosen", "rejected"] {
-                let sequence = ingrain_lm::TokenSequence::from_parts(&ids(&pair["prompt"]), &ids(&pair[side]));
+                let sequence =
+                    ingrain_lm::TokenSequence::from_parts(&ids(&pair["prompt"]), &ids(&pair[side]));
                 let batch = ingrain_lm::TokenBatch::new(&[&sequence], model.device());
-                let found = crate::fixture::values(model.completion_logprobs(&batch, adapter.as_ref()));
+                let found =
+                    crate::fixture::values(model.completion_logprobs(&batch, adapter.as_ref()));
                 assert_close(name, &found, &floats(&logps[side]), 1e-4);
             }
         }
@@ -265,7 +271,11 @@ fn a_rank_that_contradicts_the_tensors_is_refused() {
     let model = tiny("llama_tied");
     for (field, value) in [("r", json!(4)), ("rank_pattern", json!({"v_proj": 2}))] {
         let dir = with_field("plain", field, value);
-        check_refused(dir.path(), &model, &["adapter_config.json", "model.layers.0.", "its tensors have 8"]);
+        check_refused(
+            dir.path(),
+            &model,
+            &["adapter_config.json", "model.layers.0.", "its tensors have 8"],
+        );
     }
 }
 
@@ -332,7 +342,8 @@ fn missing_files_are_named() {
     let model = tiny("llama_tied");
     let dir = tempfile::tempdir().unwrap();
     check_refused(dir.path(), &model, &["adapter_config.json", "No such file"]);
-    std::fs::copy(path("peft/plain/adapter_config.json"), dir.path().join("adapter_config.json")).unwrap();
+    std::fs::copy(path("peft/plain/adapter_config.json"), dir.path().join("adapter_config.json"))
+        .unwrap();
     check_refused(dir.path(), &model, &["adapter_model.safetensors", "No such file"]);
     std::fs::write(dir.path().join("adapter_config.json"), "{").unwrap();
     check_refused(dir.path(), &model, &["adapter_config.json", "JSON"]);

@@ -82,16 +82,32 @@ impl RenderOptions {
     }
 }
 
-/// A compiled chat template.
-pub(crate) struct ChatTemplate {
+/// A compiled chat template: [`ChatTokenizer::render`](crate::ChatTokenizer::render) without a
+/// tokenizer.
+///
+/// ```
+/// use ingrain_chat::Message;
+/// use ingrain_tokenizer::{ChatTemplate, RenderOptions};
+///
+/// let source = "{% for m in messages %}{{ m.role }}: {{ m.content | trim }}\n{% endfor %}";
+/// let template = ChatTemplate::new("example.jinja", source)?;
+/// let text = template.render(&[Message::user(" Hello ")], &RenderOptions::default())?;
+/// assert_eq!(text, "user: Hello\n");
+/// # Ok::<(), ingrain_tokenizer::TokenizerError>(())
+/// ```
+pub struct ChatTemplate {
     path: PathBuf,
     source: String,
     env: Environment<'static>,
 }
 
 impl ChatTemplate {
-    /// Compiles `source`, which came from `path`.
-    pub(crate) fn new(path: &Path, source: &str) -> Result<Self, TokenizerError> {
+    /// Compiles `source`, which came from `path` (for messages only).
+    ///
+    /// # Errors
+    /// The source is no Jinja template, or longer or more nested than the engine can bear.
+    pub fn new(path: impl AsRef<Path>, source: &str) -> Result<Self, TokenizerError> {
+        let path = path.as_ref();
         let fail = |problem: String| TokenizerError::Template { path: path.to_path_buf(), problem };
         if source.len() > MAX_SOURCE {
             return Err(fail(format!("{} bytes long, at most {MAX_SOURCE}", source.len())));
@@ -111,13 +127,26 @@ impl ChatTemplate {
         Ok(Self { path: path.to_path_buf(), source, env })
     }
 
-    /// The source, as it came.
-    pub(crate) fn source(&self) -> &str {
+    /// The source; line breaks are line feeds.
+    #[must_use]
+    pub fn source(&self) -> &str {
         &self.source
     }
 
+    /// Renders a conversation, with no other variables than those of `options`.
+    ///
+    /// # Errors
+    /// As [`ChatTokenizer::render`](crate::ChatTokenizer::render).
+    pub fn render(
+        &self,
+        messages: &[Message],
+        options: &RenderOptions,
+    ) -> Result<String, TokenizerError> {
+        self.render_with(messages, &[], options)
+    }
+
     /// Renders a conversation; `tokens` are the variables that the tokenizer sets (`bos_token`, ...).
-    pub(crate) fn render(
+    pub(crate) fn render_with(
         &self,
         messages: &[Message],
         tokens: &[(&'static str, String)],

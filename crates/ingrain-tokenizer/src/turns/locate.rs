@@ -20,6 +20,9 @@ const REASONING_ENDS: &[&str] = &["</think>", "</thinking>", "</reasoning>", "[/
 /// The most places inside the white space at an end of a message that are tried one by one.
 const MAX_BLANKS: usize = 32;
 
+/// The most places inside a message that are tried when its ends do not bear a mark.
+const MAX_INNER: usize = 64;
+
 /// The rendered text and the bytes of it that the content of each wanted message takes.
 pub(super) struct Located {
     pub(super) text: String,
@@ -112,12 +115,9 @@ impl<R: Fn(&[Message]) -> Result<String, TokenizerError>> Marker<'_, R> {
         let start = self
             .start(index, content, &visible)
             .ok_or_else(|| fail("the template drops, repeats or rewrites its beginning"))?;
-        let mut ends = places(content, visible.end..content.len());
-        ends.reverse();
-        let end = ends
-            .into_iter()
-            .find_map(|at| self.undisturbed(&[(index, at, Side::End)]))
-            .ok_or_else(|| fail("the template drops, repeats or rewrites its end"))?[0];
+        let end = self
+            .end(index, content, &visible)
+            .ok_or_else(|| fail("the template drops, repeats or rewrites its end"))?;
         if start > end {
             return Err(fail("the template moves its parts around"));
         }
@@ -129,23 +129,39 @@ impl<R: Fn(&[Message]) -> Result<String, TokenizerError>> Marker<'_, R> {
         if let Some(start) = places(content, 0..visible.start).into_iter().find_map(probe) {
             return Some(start);
         }
-        // Reasoning that the template cuts off; or a beginning that it looks at, so that a mark in
-        // front of it disturbs.
+        // If everything before a mark stands in the text as it is, it belongs to the message.
+        let kept = |at: usize, found: usize| {
+            let before = &self.text[..found];
+            let heads = [&content[..at], &content[visible.start..at]];
+            heads.into_iter().find(|head| before.ends_with(head)).map(|head| found - head.len())
+        };
+        // Reasoning that the template cuts off, or writes anew.
         let reasoning = REASONING_ENDS.iter().filter_map(|tag| {
             let end = content.rfind(tag)? + tag.len();
             Some(end + (content[end..].len() - content[end..].trim_start().len()))
         });
-        let first_word = content[visible.clone()].find(char::is_whitespace);
-        let inside = first_word.map(|len| visible.start + len);
-        let (at, found) = reasoning
-            .chain(inside)
-            .filter(|at| *at < content.len())
-            .find_map(|at| Some((at, probe(at)?)))?;
-        // If everything before the mark stands in the text as it is, it belongs to the message.
-        let before = &self.text[..found];
-        let kept = [&content[..at], &content[visible.start..at]];
-        let extended = kept.into_iter().find(|kept| before.ends_with(kept));
-        Some(found - extended.map_or(0, str::len))
+        let behind = reasoning.filter(|at| *at < content.len());
+        if let Some((at, found)) = behind.into_iter().find_map(|at| Some((at, probe(at)?))) {
+            return Some(kept(at, found).unwrap_or(found));
+        }
+        // A beginning that the template looks at, so that a mark in front of it disturbs.
+        let inner = content[visible.clone()].char_indices().map(|(at, _)| visible.start + at);
+        let (at, found) = inner.skip(1).take(MAX_INNER).find_map(|at| Some((at, probe(at)?)))?;
+        kept(at, found)
+    }
+
+    fn end(&self, index: usize, content: &str, visible: &Range<usize>) -> Option<usize> {
+        let probe = |at| self.undisturbed(&[(index, at, Side::End)]).map(|found| found[0]);
+        let outer = places(content, visible.end..content.len());
+        if let Some(end) = outer.into_iter().rev().find_map(probe) {
+            return Some(end);
+        }
+        // An ending that the template looks at; it has to stand in the text as it is.
+        let inner = content[visible.clone()].char_indices().map(|(at, _)| visible.start + at);
+        let (at, found) = inner.rev().take(MAX_INNER).find_map(|at| Some((at, probe(at)?)))?;
+        let behind = &self.text[found..];
+        let kept = [&content[at..], &content[at..visible.end]];
+        kept.into_iter().find(|kept| behind.starts_with(kept)).map(|kept| found + kept.len())
     }
 
     /// Renders with marks, each at a byte of a message's content. Where they lie in the text, if

@@ -2,6 +2,7 @@
 
 use ingrain_gguf::GgufFile;
 use ingrain_tokenizer::{ChatTokenizer, RenderOptions};
+use proptest::prelude::*;
 
 use crate::make::{Metadata, fixture, ids, shared_fixtures, strings};
 
@@ -96,7 +97,12 @@ fn a_gguf_file_and_its_directory_tokenize_and_render_alike() {
 fn pieces(blank_before: bool) -> (ChatTokenizer, serde_json::Value) {
     let fixture = fixture("sentencepiece.json");
     let floats = |key: &str| -> Vec<f32> {
-        fixture[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect()
+        fixture[key]
+            .as_array()
+            .expect("numbers")
+            .iter()
+            .map(|v| v.as_f64().expect("numbers") as f32)
+            .collect()
     };
     let types: Vec<i32> = ids(&fixture["types"]).iter().map(|&t| t as i32).collect();
     let file = Metadata::default()
@@ -109,7 +115,7 @@ fn pieces(blank_before: bool) -> (ChatTokenizer, serde_json::Value) {
         .id("tokenizer.ggml.eos_token_id", 2)
         .id("tokenizer.ggml.unknown_token_id", 0)
         .file();
-    (ChatTokenizer::from_gguf(&file).unwrap(), fixture)
+    (ChatTokenizer::from_gguf(&file).expect("a good file"), fixture)
 }
 
 #[test]
@@ -143,7 +149,7 @@ fn without_a_blank_in_front_text_can_be_cut_anywhere() {
 
 #[track_caller]
 fn refused(metadata: Metadata, words: &[&str]) {
-    let error = ChatTokenizer::from_gguf(&metadata.file()).unwrap_err().to_string();
+    let error = ChatTokenizer::from_gguf(&metadata.file()).expect_err("a refusal").to_string();
     for word in words {
         assert!(error.contains(word), "{error:?} does not say {word:?}");
     }
@@ -189,4 +195,55 @@ fn metadata_that_does_not_fit_together_is_refused_by_key() {
         &["tokenizer.ggml.eot_token_id", "outside of the vocabulary of 6"],
     );
     refused(model("llama").texts("tokenizer.ggml.tokens", &tokens), &["tokenizer.ggml.scores"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn any_vocabulary_is_refused_or_serves(
+        tokens in prop::collection::vec("[ab▁ <>é\\n]{0,3}", 1..12),
+        types in prop::collection::vec(0_i32..8, 12),
+        merges in prop::collection::vec("[ab]{0,2}[ ]?[ab]{0,2}", 0..4),
+        scores in prop::collection::vec(any::<f32>(), 12),
+        is_byte_level in any::<bool>(),
+        special in 0_u32..14,
+    ) {
+        let file = Metadata::default()
+            .text("tokenizer.ggml.model", if is_byte_level { "gpt2" } else { "llama" })
+            .texts("tokenizer.ggml.tokens", &tokens)
+            .ints("tokenizer.ggml.token_type", &types[..tokens.len()])
+            .texts("tokenizer.ggml.merges", &merges)
+            .floats("tokenizer.ggml.scores", &scores[..tokens.len()])
+            .id("tokenizer.ggml.bos_token_id", special)
+            .text("tokenizer.chat_template", "{{ bos_token }}{{ messages[0].content }}")
+            .file();
+        if let Ok(tokenizer) = ChatTokenizer::from_gguf(&file) {
+            let ids = tokenizer.encode("ab a<b>\n é zz", true).unwrap_or_default();
+            let _ = tokenizer.decode(&ids, false);
+            let _ = tokenizer.encode_turns(&[ingrain_chat::Message::user("ab")]);
+        }
+    }
+}
+
+#[test]
+fn a_saved_tokenizer_is_read_back_the_same() {
+    let fixture = fixture("pre_tokenizers.json");
+    let texts = strings(&fixture["texts"]);
+    let (pieces, _) = pieces(true);
+    let mut all = vec![pieces];
+    for kind in fixture["kinds"].as_array().unwrap() {
+        let pre = kind["pre"].as_str().unwrap();
+        let metadata = byte_level(pre, &strings(&kind["tokens"]), &strings(&kind["merges"]));
+        all.push(ChatTokenizer::from_gguf(&metadata.file()).unwrap());
+    }
+    for tokenizer in all {
+        let dir = tempfile::tempdir().unwrap();
+        tokenizer.save(dir.path()).unwrap();
+        let again = ChatTokenizer::from_hf_dir(dir.path()).unwrap();
+        assert_eq!((again.bos_id(), again.stop_ids()), (tokenizer.bos_id(), tokenizer.stop_ids()));
+        for text in &texts {
+            assert_eq!(again.encode(text, true).unwrap(), tokenizer.encode(text, true).unwrap());
+        }
+    }
 }

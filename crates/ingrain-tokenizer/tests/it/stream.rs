@@ -9,9 +9,9 @@ fn pieces(tokenizer: &ChatTokenizer, ids: &[u32]) -> Vec<String> {
     let mut stream = tokenizer.stream(false);
     let mut out = Vec::new();
     for &id in ids {
-        out.extend(stream.push(id).unwrap());
+        out.extend(stream.push(id).expect("text"));
     }
-    out.extend(stream.finish().unwrap());
+    out.extend(stream.finish().expect("text"));
     out
 }
 

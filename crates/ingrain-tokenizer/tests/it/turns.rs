@@ -9,7 +9,9 @@ use crate::make::{Directory, with_template};
 /// What the model has to generate in each of the assistant's turns.
 fn replies(tokenizer: &ChatTokenizer, turns: &TurnSpans) -> Vec<String> {
     let spans = turns.turns.iter().filter(|turn| turn.role == Role::Assistant);
-    spans.map(|turn| tokenizer.decode(&turns.ids[turn.tokens.clone()], false).unwrap()).collect()
+    spans
+        .map(|turn| tokenizer.decode(&turns.ids[turn.tokens.clone()], false).expect("text"))
+        .collect()
 }
 
 #[track_caller]
@@ -205,6 +207,9 @@ fn a_turn_that_cannot_be_located_is_an_error() {
     assert!(turns(&each("{{ m.content }}")).is_ok());
     is_turn(&each("{{ m.content | upper }}{{ m.content }}"), "drops, repeats or rewrites");
     is_turn(&each("{{ m.content }}{{ m.content }}"), "drops, repeats or rewrites");
+    is_turn(&each("{{ m.content[0] | upper }}{{ m.content[1:] }}"), "rewrites its beginning");
+    is_turn(&each("{{ m.content[:-1] }}{{ m.content[-1] | upper }}"), "rewrites its end");
+    is_turn(&each("{{ m.content[1:] }}"), "rewrites its beginning");
     is_turn(&each("{{ m.role }}"), "drops, repeats or rewrites");
     is_turn(&each("{{ m.content[::-1] }}{{ m.content | length }}"), "drops, repeats or rewrites");
     is_turn(

@@ -4,7 +4,7 @@ use ingrain_data::{PreferencePair, Transcript};
 use ingrain_dpo::{DpoTrainer, tokenize_pairs};
 use ingrain_introspection::{SftTrainer, tokenize_transcripts};
 use ingrain_lm::Adapter;
-use ingrain_run::{Manifest, StageRun, derive_seed, read_jsonl};
+use ingrain_run::{Manifest, StageRun, derive_seed, read_jsonl, sha256_file};
 use ingrain_train::TrainRun;
 
 use super::Context;
@@ -22,7 +22,11 @@ impl Context<'_> {
             .writes(["distillation"]);
         self.stage(manifest, &plan, |stage| {
             let pairs: Vec<PreferencePair> = read_jsonl(stage.file("pairs.jsonl"))?;
-            let (pairs, _) = tokenize_pairs(&pairs, &self.model.tokenizer, config.max_length)?;
+            let (pairs, long) = tokenize_pairs(&pairs, &self.model.tokenizer, config.max_length)?;
+            if !long.is_empty() {
+                let limit = config.max_length;
+                self.note("distillation", format!("{} pairs over {limit} tokens left out", long.len()));
+            }
             let dir = stage.file("distillation");
             let trainer = DpoTrainer {
                 model: &self.model.model,
@@ -52,17 +56,22 @@ impl Context<'_> {
             .writes(["introspection"]);
         self.stage(manifest, &plan, |stage| {
             let transcripts: Vec<Transcript> = read_jsonl(stage.file("introspection.jsonl"))?;
-            let (transcripts, _) = tokenize_transcripts(
+            let (transcripts, cuts) = tokenize_transcripts(
                 &transcripts,
                 &self.model.tokenizer,
                 config.turns,
                 config.max_length,
             )?;
+            for cut in &cuts {
+                let kept = cut.kept.map_or("left out".into(), |n| format!("{n} kept"));
+                self.note("introspection", format!("{}: {} tokens, {kept}", cut.id, cut.tokens));
+            }
             let dir = stage.file("introspection");
             let folded = self.model.model.clone().fold(distilled);
+            let base = format!("{}+{}", self.model.identity.sha256, self.distilled_sha256()?);
             let trainer = SftTrainer {
                 model: &folded,
-                base: &self.model.identity.sha256,
+                base: &base,
                 transcripts: &transcripts,
                 config,
             };
@@ -71,6 +80,11 @@ impl Context<'_> {
             Ok(trained.parameters.save(&dir, &self.model.identity.source)?)
         })?;
         Ok(Adapter::load(&self.run.file("introspection"), &self.model.model)?)
+    }
+
+    /// Names the weights that introspection trains on, beside the base's own digest.
+    fn distilled_sha256(&self) -> Result<String, PipelineError> {
+        Ok(sha256_file(self.run.file("distillation/adapter_model.safetensors"))?)
     }
 
     fn fresh_adapter(&self, stage: &str) -> Result<Adapter, PipelineError> {
