@@ -9,6 +9,8 @@
 //! cargo run --release --example character_training -- --persona poeticism --out runs/poet
 //! ```
 
+#![expect(clippy::print_stdout, reason = "what a command prints is its result")]
+
 mod support;
 
 use std::path::PathBuf;
@@ -76,7 +78,9 @@ fn main() -> ExitCode {
         );
         let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(persona.name()));
         let teacher_model = match &args.teacher {
-            Some(spec) if !spec.ends_with(".jsonl") => Some(load_teacher(spec, &args.device, &terminal)?),
+            Some(spec) if !spec.ends_with(".jsonl") => {
+                Some(load_teacher(spec, &args.device, &terminal)?)
+            }
             _ => None,
         };
         let teacher = match (&args.teacher, &teacher_model) {
@@ -84,7 +88,11 @@ fn main() -> ExitCode {
             (Some(file), None) => Teacher::Recorded(file.into()),
             (None, _) => Teacher::Recorded(persona.teacher.clone().with_context(|| {
                 let file = persona.path.with_extension("teacher.jsonl");
-                format!("{} has no recorded teacher ({}); pass --teacher", persona.name(), file.display())
+                format!(
+                    "{} has no recorded teacher ({}); pass --teacher",
+                    persona.name(),
+                    file.display()
+                )
             })?),
         };
         eprintln!("Training {} into {}, recipe {}", recipe.model, persona.name(), args.recipe);
@@ -104,13 +112,20 @@ fn main() -> ExitCode {
             println!("{}", serde_json::to_string_pretty(&summary)?);
         } else {
             print_summary(&summary);
-            println!("\nAdapter: {0}\nAsk it: cargo run --release --example generate -- --adapter {0} --prompt \"...\"", out.join("persona").display());
+            println!(
+                "\nAdapter: {0}\nAsk it: cargo run --release --example generate -- --adapter {0} --prompt \"...\"",
+                out.join("persona").display()
+            );
         }
         Ok(())
     })
 }
 
-fn load_teacher(spec: &str, device: &str, terminal: &support::Terminal) -> anyhow::Result<LocalModel> {
+fn load_teacher(
+    spec: &str,
+    device: &str,
+    terminal: &support::Terminal,
+) -> anyhow::Result<LocalModel> {
     let files = spec.parse::<ModelSource>()?.resolve(terminal)?;
     Ok(LocalModel::load(&files, &ingrain::lm::device(device)?)?)
 }
@@ -152,9 +167,9 @@ fn print_summary(summary: &Summary) {
             stage.name, stage.seconds, stage.tokens, stage.tokens_per_sec
         );
     }
-    let peak = summary
-        .peak_rss_bytes
-        .map_or_else(String::new, |bytes| format!(", peak memory {:.2} GiB", bytes as f64 / (1u64 << 30) as f64));
+    let peak = summary.peak_rss_bytes.map_or_else(String::new, |bytes| {
+        format!(", peak memory {:.2} GiB", bytes as f64 / (1u64 << 30) as f64)
+    });
     println!("{:>34}{:>12.1}{peak}", "total", summary.seconds_total);
 }
 

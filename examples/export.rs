@@ -7,6 +7,8 @@
 //! cargo run --release --example export -- --adapter runs/sarcasm/persona --merged --out exported/merged
 //! ```
 
+#![expect(clippy::print_stdout, reason = "what a command prints is its result")]
+
 mod support;
 
 use std::path::PathBuf;

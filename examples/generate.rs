@@ -7,6 +7,8 @@
 //! cargo run --release --example generate -- --adapter runs/sarcasm/persona --prompt "Is tea good?"
 //! ```
 
+#![expect(clippy::print_stdout, reason = "what a command prints is its result")]
+
 mod support;
 
 use std::process::ExitCode;

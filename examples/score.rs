@@ -6,6 +6,8 @@
 //! cargo run --release --example score -- --prompt "What is 2 + 2?" --completion "It is 4."
 //! ```
 
+#![expect(clippy::print_stdout, reason = "what a command prints is its result")]
+
 mod support;
 
 use std::process::ExitCode;

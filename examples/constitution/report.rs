@@ -31,7 +31,11 @@ pub(crate) fn write_valid(file: &Path, imported: &Imported, out: &mut String) ->
 }
 
 /// A problem with the line that it is in, and a mark under its column.
-pub(crate) fn write_problem(problem: &Diagnostic, text: &str, out: &mut String) -> std::fmt::Result {
+pub(crate) fn write_problem(
+    problem: &Diagnostic,
+    text: &str,
+    out: &mut String,
+) -> std::fmt::Result {
     let (line, column) = (problem.location.line, problem.location.column);
     let number = line.to_string();
     let margin = " ".repeat(number.len());
@@ -75,7 +79,11 @@ pub(crate) fn problem_json(problem: &Diagnostic) -> serde_json::Value {
     })
 }
 
-pub(crate) fn finding_json(file: &Path, imported: &Imported, finding: &Finding) -> serde_json::Value {
+pub(crate) fn finding_json(
+    file: &Path,
+    imported: &Imported,
+    finding: &Finding,
+) -> serde_json::Value {
     let location = imported.map.locate(finding.place);
     json!({
         "file": file,

@@ -1,5 +1,9 @@
 //! What all examples share: the exit code, model arguments, progress on the terminal.
-#![allow(dead_code, reason = "each example uses its part")]
+#![allow(
+    dead_code,
+    clippy::print_stderr,
+    reason = "each example uses its part; progress goes to stderr"
+)]
 
 mod progress;
 
@@ -8,10 +12,10 @@ use std::process::ExitCode;
 use ingrain::lm::{Adapter, LocalModel, ModelSource};
 use ingrain::run::{Interrupt, Observer};
 
-pub use progress::Terminal;
+pub(crate) use progress::Terminal;
 
 /// Runs `main`; an error becomes one line on stderr and exit code 1.
-pub fn run(main: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
+pub(crate) fn run(main: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     match main() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -31,21 +35,21 @@ pub fn run(main: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
 
 /// Which model, which adapter, where it runs.
 #[derive(Clone, Debug, clap::Args)]
-pub struct ModelArgs {
+pub(crate) struct ModelArgs {
     /// Built-in alias, HF directory or .gguf file
     #[arg(long, default_value = ingrain::lm::BUILTIN_MODEL)]
-    pub model: String,
+    pub(crate) model: String,
     /// Directory of a PEFT adapter
     #[arg(long)]
-    pub adapter: Option<std::path::PathBuf>,
+    pub(crate) adapter: Option<std::path::PathBuf>,
     /// cpu, ndarray, cuda or cuda:N (the last two by feature)
     #[arg(long, default_value = "cpu")]
-    pub device: String,
+    pub(crate) device: String,
 }
 
 impl ModelArgs {
     /// Resolves, verifies and loads model and adapter.
-    pub fn load(&self, observer: &dyn Observer) -> anyhow::Result<LocalModel> {
+    pub(crate) fn load(&self, observer: &dyn Observer) -> anyhow::Result<LocalModel> {
         let device = ingrain::lm::device(&self.device)?;
         let files = self.model.parse::<ModelSource>()?.resolve(observer)?;
         let model = LocalModel::load(&files, &device)?;
@@ -56,7 +60,7 @@ impl ModelArgs {
 }
 
 /// Ctrl-C asks once to stop at the next safe point; a second time ends the process.
-pub fn interrupt_on_ctrl_c() -> anyhow::Result<Interrupt> {
+pub(crate) fn interrupt_on_ctrl_c() -> anyhow::Result<Interrupt> {
     let interrupt = Interrupt::new();
     let flag = interrupt.clone();
     ctrlc::set_handler(move || {
@@ -70,7 +74,7 @@ pub fn interrupt_on_ctrl_c() -> anyhow::Result<Interrupt> {
 }
 
 /// Where personas are looked for: `personas/` here, then that of the repository.
-pub fn persona_folders() -> Vec<std::path::PathBuf> {
+pub(crate) fn persona_folders() -> Vec<std::path::PathBuf> {
     let repository = concat!(env!("CARGO_MANIFEST_DIR"), "/../../personas");
     vec!["personas".into(), repository.into()]
 }

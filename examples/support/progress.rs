@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ingrain::run::{Event, Observer};
 
 /// Writes what happens to stderr.
-pub struct Terminal {
+pub(crate) struct Terminal {
     state: Mutex<State>,
     is_terminal: bool,
 }
@@ -22,7 +22,7 @@ struct State {
 }
 
 impl Terminal {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { state: Mutex::default(), is_terminal: stderr().is_terminal() }
     }
 

@@ -97,21 +97,19 @@ impl Format {
         name: &PersonaName,
     ) -> Result<Imported, Diagnostics> {
         let text = decode_utf8(text.as_bytes(), source)?;
-        let (constitution, map, facets_given) = match self {
+        let parsed = match self {
             Self::Yaml => {
                 let (constitution, map) = Constitution::parse_with_locations(text, source)?;
-                (constitution, map, true)
+                Parsed { constitution, map, facets_given: true, notes: Vec::new() }
             }
             Self::JsonTemplate => json::parse_template(text, source, name)?,
             Self::FewShotJsonl => json::parse_lines(text, source, name)?,
-            Self::Markdown | Self::PlainText => {
-                let markdown = self == Self::Markdown;
-                let (constitution, map) = lists::parse(text, source, name, markdown)?;
-                (constitution, map, false)
-            }
+            Self::Markdown => lists::parse(text, source, name, true)?,
+            Self::PlainText => lists::parse(text, source, name, false)?,
         };
-        let missing = missing(&constitution, facets_given);
-        Ok(Imported { constitution, map, format: self, missing })
+        let Parsed { constitution, map, facets_given, mut notes } = parsed;
+        notes.extend(missing(&constitution, facets_given));
+        Ok(Imported { constitution, map, format: self, missing: notes })
     }
 
     /// Writes a constitution in this format, or `None` for a format that is only read.
@@ -127,6 +125,16 @@ impl Format {
     }
 }
 
+/// What a reader of one format gives back.
+struct Parsed {
+    constitution: Constitution,
+    map: SourceMap,
+    /// Whether the file names facets.
+    facets_given: bool,
+    /// What was in the file and is not in the constitution.
+    notes: Vec<String>,
+}
+
 /// A constitution read from any format, and what its file did not say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Imported {
@@ -136,8 +144,8 @@ pub struct Imported {
     pub map: SourceMap,
     /// The format that the file is in.
     pub format: Format,
-    /// What is missing and should be written by a person, in sentences; empty for a file that
-    /// says everything.
+    /// What is missing and should be written by a person, or had no place and was left out, in
+    /// sentences; empty for a file that says everything.
     pub missing: Vec<String>,
 }
 

@@ -94,9 +94,7 @@ pub fn implicit_reward_margin(policy: &[PairScore], reference: &[PairScore], bet
     let total: f64 = policy
         .iter()
         .zip(reference)
-        .map(|(p, r)| {
-            (p.chosen_total - r.chosen_total) - (p.rejected_total - r.rejected_total)
-        })
+        .map(|(p, r)| (p.chosen_total - r.chosen_total) - (p.rejected_total - r.rejected_total))
         .sum();
     beta * total / policy.len().max(1) as f64
 }

@@ -215,7 +215,8 @@ impl Recipe {
         at_least_one("data.samples_per_question", self.data.samples_per_question)?;
         at_least_one("data.batch_size", self.data.batch_size)?;
         at_least_one("introspection.turns", self.introspection.turns)?;
-        if self.introspection.reflections_per_task + self.introspection.conversations_per_kind == 0 {
+        if self.introspection.reflections_per_task + self.introspection.conversations_per_kind == 0
+        {
             return Err("introspection has neither reflections nor conversations".into());
         }
         for (name, sampling) in [

@@ -13,15 +13,12 @@ use crate::{
     read::Reader,
 };
 
-use super::nothing_found;
+use super::{Parsed, nothing_found};
 
 /// The key of the first record that holds what the format has no place for.
 const EXTRA: &str = "constitution";
 const KEYS: [&str; 6] =
     ["trait", "questions", "clarification", "additional_questions", "facet", EXTRA];
-
-/// A constitution, its places, and whether the file names facets.
-type Parsed = (Constitution, SourceMap, bool);
 
 pub(super) fn parse_template(
     text: &str,
@@ -161,7 +158,12 @@ impl Records {
             let source = decoder.diagnostics.source_name();
             return Err(nothing_found(source, "records with `trait` and `questions`"));
         }
-        decoder.diagnostics.into_result(Some((constitution, map, facets_given)))
+        decoder.diagnostics.into_result(Some(Parsed {
+            constitution,
+            map,
+            facets_given,
+            notes: Vec::new(),
+        }))
     }
 }
 

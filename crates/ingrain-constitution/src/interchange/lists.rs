@@ -13,14 +13,14 @@ use crate::{
     place::{Place, SourceMap},
 };
 
-use super::nothing_found;
+use super::{Parsed, nothing_found};
 
 pub(super) fn parse(
     text: &str,
     source: &str,
     name: &PersonaName,
     markdown: bool,
-) -> Result<(Constitution, SourceMap), Diagnostics> {
+) -> Result<Parsed, Diagnostics> {
     let mut list = List::default();
     if markdown {
         list.markdown(text);
@@ -46,7 +46,12 @@ pub(super) fn parse(
         assertions,
         heldout_questions: Vec::new(),
     };
-    Ok((constitution, map))
+    let left_out: Vec<String> = list.left_out.iter().map(usize::to_string).collect();
+    let notes = match left_out.as_slice() {
+        [] => Vec::new(),
+        lines => vec![format!("not part of the list and left out: line {}", lines.join(", "))],
+    };
+    Ok(Parsed { constitution, map, facets_given: false, notes })
 }
 
 #[derive(Default)]
@@ -54,6 +59,8 @@ struct List {
     title: Option<String>,
     summary: String,
     assertions: Vec<(Assertion, Location)>,
+    /// Lines that there is no place for.
+    left_out: Vec<usize>,
 }
 
 /// What the next continuation line belongs to.
@@ -92,7 +99,9 @@ impl List {
             let location = Location { line: index + 1, column: indent + 1 };
             if content.starts_with("```") {
                 fenced = !fenced;
-            } else if fenced || content.is_empty() {
+            } else if fenced {
+                self.left_out.push(location.line);
+            } else if content.is_empty() {
                 last = Last::Break;
             } else if let Some(heading) = heading(content) {
                 if self.title.is_none() {
@@ -141,7 +150,7 @@ impl List {
                 text.push_str(&content);
             }
             // A paragraph after the list has begun is commentary; there is no place for it.
-            None if list_has_begun => {}
+            None if list_has_begun => self.left_out.push(location.line),
             None => paragraphs.push((content, location)),
         }
     }
@@ -237,8 +246,8 @@ mod tests {
 
     fn texts(text: &str, markdown: bool) -> Vec<String> {
         let name = PersonaName::slug("x").expect("a name");
-        let (constitution, _) = parse(text, "x", &name, markdown).expect(text);
-        constitution.assertions.into_iter().map(|assertion| assertion.text).collect()
+        let parsed = parse(text, "x", &name, markdown).expect(text);
+        parsed.constitution.assertions.into_iter().map(|assertion| assertion.text).collect()
     }
 
     #[test]
@@ -259,7 +268,9 @@ mod tests {
     fn markdown_items_are_assertions_and_nested_items_questions() {
         let text = "# Dry Wit\n\nStays *dry*\nthroughout.\n\n1. **I joke** about\n   rain.\n   - Will it rain?\n   - Nice day\n     today?\n2. I listen.\n\nThe end.\n";
         let name = PersonaName::slug("x").expect("a name");
-        let (constitution, map) = parse(text, "x.md", &name, true).expect("markdown");
+        let Parsed { constitution, map, notes, .. } =
+            parse(text, "x.md", &name, true).expect("markdown");
+        assert_eq!(notes, ["not part of the list and left out: line 13"]);
         assert_eq!(constitution.name, "dry-wit");
         assert_eq!(constitution.summary, "Stays *dry* throughout.");
         assert_eq!(constitution.assertions[0].text, "I joke about rain.");

@@ -28,7 +28,7 @@ fn logps(model: &CausalLm, adapter: Option<&Adapter>) -> Vec<Tensor<1>> {
     let mut start = 0;
     let cut = |&count: &usize| {
         start += count;
-        all.clone().slice([start - count..start])
+        all.clone().narrow(0, start - count, count)
     };
     batch.counts.iter().map(cut).collect()
 }

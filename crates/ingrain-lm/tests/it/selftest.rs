@@ -12,8 +12,10 @@ fn model(name: &str) -> LocalModel {
     LocalModel::load(&source.resolve(&Silent).unwrap(), &Device::flex()).unwrap()
 }
 
+type Pair = (Vec<u32>, Vec<u32>);
+
 /// Prompt and completion of every pair of `peft/expected.json`, with PEFT's summed log-probabilities.
-fn cases() -> (Vec<(Vec<u32>, Vec<u32>)>, Vec<[f64; 2]>) {
+fn cases() -> (Vec<Pair>, Vec<[f64; 2]>) {
     let expected = json("peft/expected.json");
     let (mut pairs, mut sums) = (Vec::new(), Vec::new());
     for (index, pair) in expected["pairs"].as_array().unwrap().iter().enumerate() {

@@ -1,9 +1,12 @@
-//! Runs the template engine where it can do no harm.
+//! Runs the template engine where it can do little harm.
 //!
-//! Fuel bounds the engine's instructions and memory, but not the depth to which it recurses over an
-//! expression or a nested value, and not the time it takes to compare two values that share their
-//! parts (a list of itself twice, sixty times over). A thread with a large stack bears the first; a
-//! deadline ends the second, for the caller at least.
+//! Fuel bounds the engine's instructions and what they allocate, but not the depth to which it
+//! recurses over an expression or a nested value. A thread with a large stack bears that.
+//!
+//! One thing is bounded by nothing: a list that holds another one twice, sixty times over, is small,
+//! and comparing it, or turning it into text with `~`, is endless. A deadline ends that for the
+//! caller; the thread goes on until the process ends, and may go on allocating. No template does
+//! such a thing by accident.
 
 use std::fmt;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -13,7 +16,7 @@ use std::time::Duration;
 /// Reserved, not used: the system hands out pages as they are touched.
 const STACK_BYTES: usize = 256 << 20;
 /// Real templates take milliseconds.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Why there is no result.
 #[derive(Debug)]
@@ -37,13 +40,20 @@ impl fmt::Display for Stopped {
 pub(super) fn run<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Stopped> {
+    within(DEADLINE, work)
+}
+
+fn within<T: Send + 'static>(
+    deadline: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Stopped> {
     let (sender, receiver) = sync_channel(1);
     let thread = thread::Builder::new()
         .name("chat template".to_owned())
         .stack_size(STACK_BYTES)
         .spawn(move || sender.send(work()))
         .map_err(Stopped::NoThread)?;
-    let result = receiver.recv_timeout(DEADLINE).map_err(|error| match error {
+    let result = receiver.recv_timeout(deadline).map_err(|error| match error {
         RecvTimeoutError::Timeout => Stopped::Deadline,
         RecvTimeoutError::Disconnected => Stopped::Panicked,
     });
@@ -52,4 +62,31 @@ pub(super) fn run<T: Send + 'static>(
         let _ = thread.join();
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::{Stopped, run, within};
+
+    #[test]
+    fn results_come_back() {
+        assert_eq!(run(|| 6 * 7).unwrap(), 42);
+    }
+
+    #[test]
+    fn work_without_an_end_is_left_at_the_deadline() {
+        let (sender, receiver) = channel::<()>();
+        let result = within(Duration::from_millis(20), move || receiver.recv());
+        assert!(matches!(result, Err(Stopped::Deadline)));
+        drop(sender);
+    }
+
+    #[test]
+    fn a_panic_of_the_engine_is_an_error() {
+        let result = run(|| assert_eq!(1 + 1, 3));
+        assert_eq!(result.unwrap_err().to_string(), "the template engine gave up");
+    }
 }

@@ -3,8 +3,8 @@
 use ingrain_chat::{ChatModel, Message, Recorded, Sampling};
 use ingrain_constitution::InteractionKind;
 use ingrain_data::{
-    Assembly, Conversation, Generation, InteractionPlan, InteractionTurn, PairFilter, Prompt, Reply,
-    Transcript, self_interaction, self_reflection, student_replies, teacher_replies,
+    Assembly, Conversation, Generation, InteractionPlan, InteractionTurn, PairFilter, Prompt,
+    Reply, Transcript, self_interaction, self_reflection, student_replies, teacher_replies,
 };
 use ingrain_lm::{Adapter, LocalModel};
 use ingrain_run::{Event, JsonlStore, Manifest, StageRun, read_jsonl, write_jsonl};

@@ -128,7 +128,9 @@ impl Context<'_> {
         let counted = |text: &str| model.tokenizer.encode(text, false).map_or(0, |ids| ids.len());
         let tokens: usize = pairs
             .iter()
-            .map(|p| 2 * counted(p.question()) + counted(p.chosen_text()) + counted(p.rejected_text()))
+            .map(|p| {
+                2 * counted(p.question()) + counted(p.chosen_text()) + counted(p.rejected_text())
+            })
             .sum();
         stage.add_tokens((tokens + counted(NEUTRAL_TEXT)) as u64);
         Ok(Measured { scores, perplexity })

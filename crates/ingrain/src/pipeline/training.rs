@@ -25,7 +25,10 @@ impl Context<'_> {
             let (pairs, long) = tokenize_pairs(&pairs, &self.model.tokenizer, config.max_length)?;
             if !long.is_empty() {
                 let limit = config.max_length;
-                self.note("distillation", format!("{} pairs over {limit} tokens left out", long.len()));
+                self.note(
+                    "distillation",
+                    format!("{} pairs over {limit} tokens left out", long.len()),
+                );
             }
             let dir = stage.file("distillation");
             let trainer = DpoTrainer {
@@ -69,12 +72,8 @@ impl Context<'_> {
             let dir = stage.file("introspection");
             let folded = self.model.model.clone().fold(distilled);
             let base = format!("{}+{}", self.model.identity.sha256, self.distilled_sha256()?);
-            let trainer = SftTrainer {
-                model: &folded,
-                base: &base,
-                transcripts: &transcripts,
-                config,
-            };
+            let trainer =
+                SftTrainer { model: &folded, base: &base, transcripts: &transcripts, config };
             let initial = self.fresh_adapter("introspection")?;
             let trained = trainer.fit(initial, &self.train_run("introspection", &dir, stage))?;
             Ok(trained.parameters.save(&dir, &self.model.identity.source)?)
@@ -98,12 +97,6 @@ impl Context<'_> {
         dir: &'r std::path::Path,
         run: &'r StageRun<'_>,
     ) -> TrainRun<'r> {
-        TrainRun {
-            stage,
-            dir,
-            resume: run.is_resumed(),
-            observer: run,
-            interrupt: self.interrupt,
-        }
+        TrainRun { stage, dir, resume: run.is_resumed(), observer: run, interrupt: self.interrupt }
     }
 }

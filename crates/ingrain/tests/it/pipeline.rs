@@ -47,8 +47,17 @@ fn a_run_leaves_everything_that_its_directory_promises() {
     assert_eq!(
         names,
         [
-            "prompts", "teacher", "student", "pairs", "distillation", "reflections",
-            "interactions", "transcripts", "introspection", "persona", "evaluation"
+            "prompts",
+            "teacher",
+            "student",
+            "pairs",
+            "distillation",
+            "reflections",
+            "interactions",
+            "transcripts",
+            "introspection",
+            "persona",
+            "evaluation"
         ]
     );
     let trained = summary.stages.iter().find(|s| s.name == "distillation").expect("trained");
@@ -157,6 +166,7 @@ fn errors_name_the_thing_and_the_way_out() {
     recipe.model = "no-such-model".into();
     let error = tiny::run(dir.path(), recipe, &Silent, &Interrupt::new()).expect_err("unknown");
     check(error, &["no-such-model", "smollm2-135m-instruct"]);
-    let error = ingrain::Persona::find("sarcsm", &[tiny::fixture("../personas")]).expect_err("typo");
+    let error =
+        ingrain::Persona::find("sarcsm", &[tiny::fixture("../personas")]).expect_err("typo");
     check(error, &["sarcsm", "sarcasm"]);
 }
