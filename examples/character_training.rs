@@ -135,7 +135,10 @@ fn print_summary(summary: &Summary) {
         println!("\n\x1b[1m{}\x1b[0m", sample.question);
         side_by_side(("base", &sample.base), ("character", &sample.persona));
     }
-    println!("\nHeld-out preference (20 questions that nothing trained on) and general ability\n");
+    println!(
+        "\nHeld-out preference ({} questions that nothing trained on) and general ability\n",
+        summary.samples.len()
+    );
     println!("{:>34}{:>12}{:>12}{:>12}", "", "base", "distilled", "persona");
     let row = |name: &str, values: ByModel<String>| {
         println!("{name:>34}{:>12}{:>12}{:>12}", values.base, values.distilled, values.persona);
