@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use ingrain::run::{Interrupt, Observer, Summary};
 use ingrain::{Persona, Pipeline, PipelineError, Recipe, Teacher};
+use tempfile::TempDir;
 
 const CONSTITUTION: &str = "\
 name: tiny
@@ -58,8 +60,28 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
 /// The tiny recipe for the tiny model.
 pub(crate) fn recipe() -> Recipe {
     let mut recipe = Recipe::parse(RECIPE, "tiny.yaml").expect("the recipe is valid");
-    recipe.model = fixture("tiny_models/llama_tied").display().to_string();
+    recipe.model = model().display().to_string();
     recipe
+}
+
+/// The random model, with room for the reflection prompts: rotary positions have no table to outgrow.
+fn model() -> PathBuf {
+    static MODEL: OnceLock<TempDir> = OnceLock::new();
+    let dir = MODEL.get_or_init(|| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let source = fixture("tiny_models/llama_tied");
+        for name in
+            ["model.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]
+        {
+            fs::copy(source.join(name), dir.path().join(name)).expect("copied");
+        }
+        let config = fs::read_to_string(source.join("config.json")).expect("read");
+        let mut config: serde_json::Value = serde_json::from_str(&config).expect("JSON");
+        config["max_position_embeddings"] = 4096.into();
+        fs::write(dir.path().join("config.json"), config.to_string()).expect("written");
+        dir
+    });
+    dir.path().to_owned()
 }
 
 /// Writes the persona into `dir` and finds it there.
