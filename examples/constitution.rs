@@ -90,7 +90,7 @@ enum Command {
         /// Persona, file, or composition
         persona: String,
         /// Which prompt
-        #[arg(long, value_parser = prompt_name)]
+        #[arg(long)]
         prompt: PromptName,
         /// What the assistant is called
         #[arg(long, default_value = "Assistant")]
@@ -148,11 +148,6 @@ fn run(args: Args, out: &mut String) -> anyhow::Result<bool> {
         }
         Command::New { name, out: folder } => start(&name, &folder, out),
     }
-}
-
-fn prompt_name(text: &str) -> Result<PromptName, String> {
-    let names = PromptName::ALL.map(PromptName::as_str).join(", ");
-    text.parse().map_err(|()| format!("expected one of {names}"))
 }
 
 /// A persona, a file or a composition.

@@ -9,7 +9,7 @@ use crate::{
     diagnostic::{DiagnosticKind, Diagnostics, Location},
     name::PersonaName,
     node::{Node, Value, parse_tree},
-    place::{Place, SourceMap},
+    place::Place,
     read::Reader,
 };
 

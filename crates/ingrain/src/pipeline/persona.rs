@@ -13,6 +13,9 @@ use crate::{PipelineError, card};
 /// Pairs whose chosen replies the self-test scores.
 const CASES: usize = 8;
 
+/// Token ids of a prompt and of the completion that follows it.
+type Case = (Vec<u32>, Vec<u32>);
+
 impl Context<'_> {
     /// `persona/`: both adapters in one, exactly; reloaded from disk and compared with the merge in
     /// memory.
@@ -60,7 +63,7 @@ impl Context<'_> {
     }
 
     /// Prompt and completion ids of the first pairs' chosen replies.
-    fn cases(&self, pairs: &[PreferencePair]) -> Result<Vec<(Vec<u32>, Vec<u32>)>, PipelineError> {
+    fn cases(&self, pairs: &[PreferencePair]) -> Result<Vec<Case>, PipelineError> {
         let mut cases = Vec::new();
         for pair in pairs.iter().take(CASES) {
             let messages: Vec<Message> = pair.prompt.iter().chain(&pair.chosen).cloned().collect();
