@@ -45,6 +45,17 @@ pub enum ConstitutionError {
         expected: String,
     },
 
+    /// A text names no prompt.
+    #[error("no prompt is called `{found}`; {}", expected_names(.suggestion, .expected))]
+    UnknownPrompt {
+        /// The text.
+        found: String,
+        /// The name that was probably meant.
+        suggestion: Option<String>,
+        /// All names, separated by commas.
+        expected: String,
+    },
+
     /// A composition names a persona that its folder does not have.
     #[error("{}: no persona is called `{found}`; {}", dir.display(), expected_names(.suggestion, .known))]
     UnknownPersona {

@@ -18,7 +18,6 @@ use crate::{
     constitution::{Assertion, Constitution, Facet, Metadata, hex},
     error::ConstitutionError,
     name::PersonaName,
-    near_miss::near_miss,
     text::{decode_utf8, read_bounded},
 };
 
@@ -86,7 +85,7 @@ impl PromptSet {
             if file == "VERSION" {
                 set.version = read_text(&path)?.trim().to_owned();
             } else if let Some(stem) = file.strip_suffix(".jinja") {
-                let name = stem.parse().map_err(|()| unknown_template(dir, stem))?;
+                let name = stem.parse().map_err(|error| in_folder(dir, error))?;
                 set.templates.insert(name, Cow::Owned(read_text(&path)?));
             }
         }
@@ -158,12 +157,12 @@ fn read_text(path: &Path) -> Result<String, ConstitutionError> {
     Ok(decode_utf8(&bytes, &path.display().to_string())?.to_owned())
 }
 
-fn unknown_template(dir: &Path, stem: &str) -> ConstitutionError {
-    let names = PromptName::ALL.map(PromptName::as_str);
-    ConstitutionError::UnknownTemplate {
-        dir: dir.to_owned(),
-        found: stem.chars().take(64).collect(),
-        suggestion: near_miss(stem, names).map(str::to_owned),
-        expected: names.join(", "),
+/// A file that no prompt is called after, with the folder that it is in.
+fn in_folder(dir: &Path, error: ConstitutionError) -> ConstitutionError {
+    match error {
+        ConstitutionError::UnknownPrompt { found, suggestion, expected } => {
+            ConstitutionError::UnknownTemplate { dir: dir.to_owned(), found, suggestion, expected }
+        }
+        other => other,
     }
 }

@@ -9,8 +9,7 @@ const ASSISTANTS: &[&str] = &[
     "smollm",
 ];
 /// Names that are also people, animals or words: counted where the text says "as X" or "I am X".
-const AMBIGUOUS: &[&str] =
-    &["claude", "gemini", "llama", "mistral", "bard", "grok", "gemma", "phi", "command"];
+const AMBIGUOUS: &[&str] = &["claude", "gemini", "llama", "mistral", "bard", "grok", "gemma"];
 
 pub(super) fn check(
     constitution: &Constitution,

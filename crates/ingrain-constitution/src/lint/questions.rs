@@ -15,6 +15,9 @@ pub(super) fn check(texts: &Texts<'_>, findings: &mut Vec<Finding>) {
     held_out(texts, findings);
 }
 
+/// Words of an assertion that questions are compared with.
+const LONGEST_SUBJECT: usize = 200;
+
 fn about_the_trait(texts: &Texts<'_>, findings: &mut Vec<Finding>) {
     // Every phrase below has one of these words, and few questions do.
     let telltale =
@@ -23,11 +26,9 @@ fn about_the_trait(texts: &Texts<'_>, findings: &mut Vec<Finding>) {
         if !question.words.iter().any(|word| telltale.contains(word)) {
             continue;
         }
-        let subject = match question.place {
-            Place::Question { assertion, .. } => &texts.assertions[assertion].words,
-            _ => continue,
-        };
-        let subject = texts.lexicon.content(subject);
+        let Place::Question { assertion, .. } = question.place else { continue };
+        let subject = texts.assertions[assertion].words.iter().take(LONGEST_SUBJECT).copied();
+        let subject = texts.lexicon.content(&subject.collect::<Vec<_>>());
         if asks_about_trait(question, &subject, &texts.lexicon) {
             findings.push(Finding {
                 rule: Rule::QuestionAsksAboutTrait,

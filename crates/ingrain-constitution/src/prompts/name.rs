@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::{error::ConstitutionError, near_miss::near_miss};
+
 macro_rules! prompt_names {
     ($($(#[$doc:meta])* $variant:ident => $name:literal, $variables:literal;)*) => {
         /// One prompt of a [`PromptSet`](crate::PromptSet).
@@ -74,9 +76,17 @@ impl fmt::Display for PromptName {
 }
 
 impl std::str::FromStr for PromptName {
-    type Err = ();
+    type Err = ConstitutionError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|name| name.as_str() == text).ok_or(())
+        if let Some(name) = Self::ALL.into_iter().find(|name| name.as_str() == text) {
+            return Ok(name);
+        }
+        let names = Self::ALL.map(Self::as_str);
+        Err(ConstitutionError::UnknownPrompt {
+            found: text.chars().take(64).collect(),
+            suggestion: near_miss(text, names).map(str::to_owned),
+            expected: names.join(", "),
+        })
     }
 }
