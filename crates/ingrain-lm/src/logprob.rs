@@ -1,6 +1,13 @@
 //! Selective log-probability: `log softmax(h W^T)[target]` without the `[tokens, vocab]` tensor.
 
+use burn::backend::Flex;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::tensor::{Int, Tensor};
+
+use crate::kernels::logprob::{self, Problem};
+use crate::kernels::{self, Dense, Nodes};
 
 /// Tokens a chunk. 128 rows of a 49,152-word vocabulary are 24 MiB of logits in f32.
 const CHUNK: usize = 128;
@@ -9,9 +16,8 @@ const CHUNK: usize = 128;
 ///
 /// For a frozen head the derivative with respect to the hidden state is known in closed form,
 /// `d logp / dh = W[target] - softmax(h W^T) W`. Where a gradient is needed, it is computed chunk by
-/// chunk in the forward pass, and the result is returned as `value + (h u - detach(h u))`: any loss
-/// composed of these log-probabilities differentiates through it, and the backward pass costs one
-/// multiplication.
+/// chunk in the forward pass, so that any loss composed of these log-probabilities differentiates
+/// through them and the backward pass costs one multiplication.
 ///
 /// # Shapes
 /// - `hidden`: `[tokens, hidden]`, tracked or not
@@ -28,6 +34,64 @@ pub fn selective_logprob(
     targets: Tensor<1, Int>,
     softcap: Option<f64>,
 ) -> Tensor<1> {
+    fused(&hidden, &head, &targets, softcap)
+        .unwrap_or_else(|| compose(hidden, head, targets, softcap))
+}
+
+fn fused(
+    hidden: &Tensor<2>,
+    head: &Tensor<2>,
+    targets: &Tensor<1, Int>,
+    softcap: Option<f64>,
+) -> Option<Tensor<1>> {
+    let [tokens, width] = hidden.dims();
+    let mut nodes = Nodes::default();
+    let (hidden, head) = (nodes.read(hidden)?, Dense::read(head)?);
+    let targets: Vec<usize> =
+        targets.clone().into_data().iter::<i64>().map(|id| id as usize).collect();
+    let problem = Problem {
+        hidden: hidden.values(),
+        head: head.values(),
+        width,
+        targets: &targets,
+        softcap: softcap.map(|cap| cap as f32),
+    };
+    let (values, unit) = logprob::forward(problem, nodes.any_tracked());
+    Some(match unit {
+        Some(unit) => {
+            let unit = Dense::new(kernels::flex(unit, [tokens, width]));
+            nodes.attach::<1, 1, _>(UnitBackward, unit, values, [tokens])
+        }
+        None => kernels::tensor(values, [tokens]),
+    })
+}
+
+/// `dh = dy * unit`, row by row.
+#[derive(Debug)]
+struct UnitBackward;
+
+impl Backward<Flex, 1> for UnitBackward {
+    type State = Dense;
+
+    fn backward(self, ops: Ops<Dense, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let dy = Dense::new(gradients.consume::<Flex>(&ops.node));
+        let [Some(node)] = ops.parents else { return };
+        let (unit, tokens) = (ops.state, dy.values().len());
+        let width = unit.values().len() / tokens.max(1);
+        let rows = unit.values().chunks(width.max(1)).zip(dy.values());
+        let dh: Vec<f32> = rows.flat_map(|(row, dy)| row.iter().map(move |u| dy * u)).collect();
+        gradients.register::<Flex>(node.id, kernels::flex(dh, [tokens, width]));
+    }
+}
+
+/// The same of Burn operations, for every back end: the value plus `h u - detach(h u)`, `u` being the
+/// unit gradient.
+fn compose(
+    hidden: Tensor<2>,
+    head: Tensor<2>,
+    targets: Tensor<1, Int>,
+    softcap: Option<f64>,
+) -> Tensor<1> {
     let [tokens, _] = hidden.dims();
     if tokens == 0 {
         return hidden.sum_dim(1).reshape([0]);
@@ -37,11 +101,11 @@ pub fn selective_logprob(
     let mut values = Vec::new();
     let mut units = Vec::new();
     for start in (0..tokens).step_by(CHUNK) {
-        let end = (start + CHUNK).min(tokens);
+        let rows = CHUNK.min(tokens - start);
         let (value, unit) = chunk(
-            plain.clone().narrow(0, start, end - start),
+            plain.clone().narrow(0, start, rows),
             &head,
-            targets.clone().narrow(0, start, end - start),
+            targets.clone().narrow(0, start, rows),
             softcap,
             tracked,
         );
@@ -87,4 +151,88 @@ fn chunk(
     let slope = |z: Tensor<2>| z.div_scalar(cap).powi_scalar(2).neg().add_scalar(1.0);
     let expected = (exp * slope(logits)).matmul(head.clone()) / total;
     (value, Some(target_rows * slope(chosen) - expected))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
+    use rand_pcg::Pcg64;
+    use rand_pcg::rand_core::{Rng, SeedableRng};
+
+    use super::{compose, fused};
+
+    /// Values and gradients of `sum(logp * towards)` in both forms.
+    fn check(hidden: Tensor<2>, head: Tensor<2>, targets: Tensor<1, Int>, softcap: Option<f64>) {
+        let ([tokens, width], [vocab, _]) = (hidden.dims(), head.dims());
+        let what = format!("{tokens} tokens of {width}, {vocab} words, softcap {softcap:?}");
+        let towards =
+            Tensor::<1>::random([tokens], Distribution::Normal(0.0, 1.0), &Device::flex());
+        let hidden = hidden.autodiff().require_grad();
+        let run = |logps: Tensor<1>| {
+            let gradients = (logps.clone() * towards.clone().autodiff()).sum().backward();
+            (logps.inner(), hidden.grad(&gradients).expect("tracked"))
+        };
+        let (values, gradient) =
+            run(fused(&hidden, &head, &targets, softcap).expect("f32 on Flex"));
+        let (values_plain, gradient_plain) =
+            run(compose(hidden.clone(), head.clone(), targets.clone(), softcap));
+        let untracked = fused(&hidden.clone().inner(), &head, &targets, softcap);
+        let untracked = untracked.expect("f32 on Flex");
+        assert!(!untracked.is_autodiff());
+        for (name, a, b) in [
+            ("values", values.reshape([1, tokens]), values_plain.clone().reshape([1, tokens])),
+            ("untracked", untracked.reshape([1, tokens]), values_plain.reshape([1, tokens])),
+            ("gradient", gradient, gradient_plain),
+        ] {
+            let largest = b.clone().abs().max().into_scalar::<f32>().max(1.0);
+            let off = (a - b).abs().max().into_scalar::<f32>();
+            assert!(off <= 1e-5 * largest, "{what}: {name} off by {off} of {largest}");
+        }
+    }
+
+    fn targets(random: &mut Pcg64, tokens: usize, vocab: usize) -> Tensor<1, Int> {
+        let ids: Vec<i32> =
+            (0..tokens).map(|_| (random.next_u64() % vocab as u64) as i32).collect();
+        Tensor::from_data(TensorData::new(ids, [tokens]), &Device::flex())
+    }
+
+    #[test]
+    fn kernels_equal_the_composition_on_random_shapes() {
+        let mut random = Pcg64::seed_from_u64(1);
+        let mut up_to = |most: u64| (random.next_u64() % most) as usize + 1;
+        let shapes: Vec<_> = (0..40).map(|_| (up_to(300), up_to(70), up_to(900))).collect();
+        for (index, (tokens, width, vocab)) in shapes.into_iter().enumerate() {
+            let normal = |shape: [usize; 2], size| {
+                Tensor::<2>::random(shape, Distribution::Normal(0.0, size), &Device::flex())
+            };
+            let size = [0.1, 1.0, 3.0][index % 3];
+            let softcap = [None, Some(30.0), None, Some(5.0)][index % 4];
+            let (hidden, head) = (normal([tokens, width], size), normal([vocab, width], 0.5));
+            check(hidden, head, targets(&mut random, tokens, vocab), softcap);
+        }
+    }
+
+    #[test]
+    fn logits_of_ten_thousand_either_way_stay_finite() {
+        // Whole numbers: every order of summation gives the same logits.
+        let mut random = Pcg64::seed_from_u64(2);
+        for (tokens, width, vocab) in [(1, 1, 2), (7, 1, 50), (130, 3, 257)] {
+            let mut whole = |shape: [usize; 2], most: i64| {
+                let values: Vec<f32> = (0..shape[0] * shape[1])
+                    .map(|_| (random.next_u64() as i64 % (most + 1)) as f32)
+                    .collect();
+                Tensor::<2>::from_data(TensorData::new(values, shape), &Device::flex())
+            };
+            let (hidden, head) = (whole([tokens, width], 3), whole([vocab, width], 3_333));
+            check(hidden, head, targets(&mut random, tokens, vocab), None);
+        }
+    }
+
+    #[test]
+    fn no_tokens_give_no_values() {
+        let none = |shape: [usize; 2]| Tensor::<2>::zeros(shape, &Device::flex());
+        let targets = Tensor::<1, Int>::zeros([0], &Device::flex());
+        let logps = fused(&none([0, 4]), &none([9, 4]), &targets, None).expect("f32 on Flex");
+        assert_eq!(logps.dims(), [0]);
+    }
 }

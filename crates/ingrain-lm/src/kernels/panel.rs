@@ -19,6 +19,16 @@ impl<'a> Strided<'a> {
     pub(crate) fn rows(values: &'a [f32], width: usize) -> Self {
         Self { values, row: width, column: 1 }
     }
+
+    /// The transpose of rows of `width` values.
+    pub(crate) fn columns(values: &'a [f32], width: usize) -> Self {
+        Self::rows(values, width).transposed()
+    }
+
+    /// The same values with rows and columns exchanged.
+    pub(crate) fn transposed(self) -> Self {
+        Self { values: self.values, row: self.column, column: self.row }
+    }
 }
 
 /// Sizes of a product: `C [rows, width] += A [rows, depth] B [depth, width]`.
@@ -112,6 +122,53 @@ fn tile<S: Simd, const R: usize, const V: usize>(
         let c = S::as_mut_simd_f32s(&mut c[start..start + width]).0;
         for (c, sum) in c.iter_mut().zip(sums) {
             *c = simd.add_f32s(*c, *sum);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pulp::{Simd, WithSimd};
+
+    use super::{Size, Strided, accumulate};
+    use crate::kernels::simd::dispatch;
+
+    struct Run<'a> {
+        size: Size,
+        a: Strided<'a>,
+        b: (&'a [f32], usize),
+        c: (&'a mut [f32], usize),
+    }
+
+    impl WithSimd for Run<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            accumulate(simd, self.size, self.a, self.b, self.c);
+        }
+    }
+
+    #[test]
+    fn products_of_small_integers_are_exact_for_ragged_shapes() {
+        let integers = |len: usize, step: usize| -> Vec<f32> {
+            (0..len).map(|i| ((i * step) % 7) as f32 - 3.0).collect()
+        };
+        for (rows, width, depth) in [(1, 1, 1), (3, 5, 2), (7, 16, 9), (9, 66, 4), (32, 81, 33)] {
+            let (b_row, c_row) = (width + 3, width + 1);
+            let (a, b) = (integers(rows * depth, 5), integers(depth * b_row, 3));
+            for a in [Strided::rows(&a, depth), Strided::columns(&a, rows)] {
+                let mut c = integers(rows * c_row, 2);
+                let mut expected = c.clone();
+                for (i, c) in expected.iter_mut().enumerate().filter(|(i, _)| i % c_row < width) {
+                    for k in 0..depth {
+                        *c += a.values[i / c_row * a.row + k * a.column] * b[k * b_row + i % c_row];
+                    }
+                }
+                let size = Size { rows, width, depth };
+                dispatch(Run { size, a, b: (&b, b_row), c: (&mut c, c_row) });
+                assert_eq!(c, expected, "{rows} x {depth} x {width}");
+            }
         }
     }
 }

@@ -99,6 +99,21 @@ pub(crate) fn exp_shifted<S: Simd>(simd: S, values: &mut [f32], shift: f32) -> f
     total
 }
 
+/// The sum of `e^(value - shift)` over all values.
+#[inline(always)]
+pub(crate) fn sum_exp_shifted<S: Simd>(simd: S, values: &[f32], shift: f32) -> f32 {
+    let (body, tail) = S::as_simd_f32s(values);
+    let by = simd.splat_f32s(-shift);
+    let mut sums = [simd.splat_f32s(0.0); 2];
+    for two in body.chunks(2) {
+        for (sum, x) in sums.iter_mut().zip(two) {
+            *sum = simd.add_f32s(*sum, exp(simd, simd.add_f32s(*x, by)));
+        }
+    }
+    let total = simd.reduce_sum_f32s(simd.add_f32s(sums[0], sums[1]));
+    total + tail.iter().map(|x| (x - shift).exp()).sum::<f32>()
+}
+
 /// Multiplies every value by `factor`.
 #[inline(always)]
 pub(crate) fn scale<S: Simd>(simd: S, values: &mut [f32], factor: f32) {
@@ -109,6 +124,57 @@ pub(crate) fn scale<S: Simd>(simd: S, values: &mut [f32], factor: f32) {
     }
     for x in tail {
         *x *= factor;
+    }
+}
+
+/// `sum a_i b_i`.
+#[inline(always)]
+pub(crate) fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+    let ((a, a_tail), (b, b_tail)) = (S::as_simd_f32s(a), S::as_simd_f32s(b));
+    let mut sums = [simd.splat_f32s(0.0); 4];
+    for (a, b) in a.chunks(4).zip(b.chunks(4)) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum = simd.mul_add_f32s(*a, *b, *sum);
+        }
+    }
+    let sum = simd.add_f32s(simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3]));
+    let mut total = simd.reduce_sum_f32s(sum);
+    for (a, b) in a_tail.iter().zip(b_tail) {
+        total += a * b;
+    }
+    total
+}
+
+/// `y += a x + b z`.
+#[inline(always)]
+pub(crate) fn add_two<S: Simd>(
+    simd: S,
+    y: &mut [f32],
+    (a, x): (f32, &[f32]),
+    (b, z): (f32, &[f32]),
+) {
+    let ((x, x_tail), (z, z_tail)) = (S::as_simd_f32s(x), S::as_simd_f32s(z));
+    let (y, y_tail) = S::as_mut_simd_f32s(y);
+    let (a_all, b_all) = (simd.splat_f32s(a), simd.splat_f32s(b));
+    for ((x, z), y) in x.iter().zip(z).zip(y) {
+        *y = simd.mul_add_f32s(b_all, *z, simd.mul_add_f32s(a_all, *x, *y));
+    }
+    for ((x, z), y) in x_tail.iter().zip(z_tail).zip(y_tail) {
+        *y += a * x + b * z;
+    }
+}
+
+/// `y = (y + shift) * x`.
+#[inline(always)]
+pub(crate) fn shift_and_multiply<S: Simd>(simd: S, y: &mut [f32], shift: f32, x: &[f32]) {
+    let (x, x_tail) = S::as_simd_f32s(x);
+    let (y, y_tail) = S::as_mut_simd_f32s(y);
+    let by = simd.splat_f32s(shift);
+    for (x, y) in x.iter().zip(y) {
+        *y = simd.mul_f32s(simd.add_f32s(*y, by), *x);
+    }
+    for (x, y) in x_tail.iter().zip(y_tail) {
+        *y = (*y + shift) * x;
     }
 }
 

@@ -241,3 +241,69 @@ fn halves<const N: usize>(rows: [&[f32]; N], whole: usize) -> ([&[f32]; N], [&[f
     }
     (body, tail)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Product, accumulate};
+
+    /// Values between -1 and 1 that never repeat in step with a shape.
+    fn values(len: usize, seed: usize) -> Vec<f32> {
+        (0..len).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.5 - 1.0).collect()
+    }
+
+    fn check(rows: usize, inputs: usize, outputs: usize) {
+        let (x, weight) = (values(rows * inputs, 1), values(outputs * inputs, 2));
+        let start = values(rows * outputs, 3);
+        let mut y = start.clone();
+        let product = Product { x: &x, weight: &weight, inputs, scale: 0.5, y: &mut y };
+        accumulate(rows, vec![product]);
+        for (i, y) in y.iter().enumerate() {
+            let (row, column) = (i / outputs, i % outputs);
+            let pairs = x[row * inputs..][..inputs].iter().zip(&weight[column * inputs..]);
+            let sum: f64 = pairs.map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
+            let expected = f64::from(start[i]) + 0.5 * sum;
+            let off = (f64::from(*y) - expected).abs();
+            let most = 1e-5 * expected.abs().max(1.0);
+            assert!(off < most, "{rows} x {inputs} to {outputs}, {i}: {y}, expected {expected}");
+        }
+    }
+
+    #[test]
+    fn products_equal_sums_in_double_precision_for_ragged_shapes() {
+        for rows in 1..=33 {
+            for (inputs, outputs) in [(1, 1), (15, 3), (16, 4), (17, 5), (64, 33), (131, 70)] {
+                check(rows, inputs, outputs);
+            }
+        }
+    }
+
+    #[test]
+    fn products_large_enough_to_be_split_are_too() {
+        for rows in [1, 7] {
+            check(rows, 576, 601);
+        }
+    }
+
+    #[test]
+    fn products_of_a_group_do_not_mix() {
+        let (x, z) = (values(2 * 5, 1), values(2 * 3, 2));
+        let (w, v) = (values(4 * 5, 3), values(2 * 3, 4));
+        let mut alone = (vec![0.0; 8], vec![0.0; 4]);
+        let mut grouped = alone.clone();
+        let wide = |y| Product { x: &x, weight: &w, inputs: 5, scale: 1.0, y };
+        let narrow = |y| Product { x: &z, weight: &v, inputs: 3, scale: -2.0, y };
+        accumulate(2, vec![wide(&mut alone.0)]);
+        accumulate(2, vec![narrow(&mut alone.1)]);
+        accumulate(2, vec![wide(&mut grouped.0), narrow(&mut grouped.1)]);
+        assert_eq!(grouped, alone);
+    }
+
+    #[test]
+    #[should_panic(expected = "y is [rows, outputs]")]
+    fn a_misshapen_output_is_refused() {
+        let mut y = [0.0; 3];
+        let product =
+            Product { x: &[1.0, 2.0], weight: &[1.0; 4], inputs: 2, scale: 1.0, y: &mut y };
+        accumulate(1, vec![product]);
+    }
+}

@@ -3,7 +3,8 @@
 use burn::tensor::{Tensor, activation};
 
 use super::attention::attend;
-use super::linear::project;
+use super::fused;
+
 use super::{AttentionMask, LayerCache, Linear, Rotary, rms_norm};
 use crate::DecoderConfig;
 use crate::lora::{LayerAdapter, Projection};
@@ -34,26 +35,37 @@ impl DecoderLayer {
         x: Tensor<2>,
         span: &Span,
         adapter: Option<&LayerAdapter>,
+        mut cache: Option<&mut LayerCache>,
+    ) -> Tensor<2> {
+        fused::forward(self, config, &x, span, adapter, cache.as_deref_mut())
+            .unwrap_or_else(|| self.compose(config, x, span, adapter, cache))
+    }
+
+    /// The block as a composition of Burn operations, for every back end.
+    pub(super) fn compose(
+        &self,
+        config: &DecoderConfig,
+        x: Tensor<2>,
+        span: &Span,
+        adapter: Option<&LayerAdapter>,
         cache: Option<&mut LayerCache>,
     ) -> Tensor<2> {
-        let map = |which: Projection| {
-            (&self.projections[which as usize], adapter.and_then(|a| a.get(which)))
+        let project = |which: Projection, x: Tensor<2>| {
+            self.projections[which as usize].forward(x, adapter.and_then(|a| a.get(which)))
         };
         let heads =
             |x: Tensor<2>, heads: usize| x.reshape([span.batch, span.seq, heads, config.head_dim]);
 
         let h = rms_norm(x.clone(), &self.input_norm, config.rms_norm_eps);
-        let [q, k, v] = project(h, [Projection::Q, Projection::K, Projection::V].map(map));
-        let q = span.rotary.apply(heads(q, config.num_heads));
-        let k = span.rotary.apply(heads(k, config.num_kv_heads));
-        let v = heads(v, config.num_kv_heads);
+        let q = span.rotary.apply(heads(project(Projection::Q, h.clone()), config.num_heads));
+        let k = span.rotary.apply(heads(project(Projection::K, h.clone()), config.num_kv_heads));
+        let v = heads(project(Projection::V, h), config.num_kv_heads);
         let attended = attend(q, k, v, &span.mask, cache);
-        let [o] = project(attended, [map(Projection::O)]);
-        let x = x + o;
+        let x = x + project(Projection::O, attended);
 
         let h = rms_norm(x.clone(), &self.post_attention_norm, config.rms_norm_eps);
-        let [gate, up] = project(h, [Projection::Gate, Projection::Up].map(map));
-        let [down] = project(activation::silu(gate) * up, [map(Projection::Down)]);
-        x + down
+        let gate = activation::silu(project(Projection::Gate, h.clone()));
+        let up = project(Projection::Up, h);
+        x + project(Projection::Down, gate * up)
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct LayerCache {
     keys: Tensor<4>,
     values: Tensor<4>,
     len: usize,
-    /// Where each row still wanted lies. Kernels read through this, so rows are dropped by forgetting
+    /// Where each row still wanted lies. Kernels read through this, so that rows are dropped by forgetting
     /// them: moving the others together would cost more than several decoding steps.
     rows: Vec<usize>,
 }
@@ -68,43 +68,61 @@ impl LayerCache {
 
     pub(crate) fn keep_rows(&mut self, rows: &[usize]) {
         self.rows = rows.iter().map(|&row| self.rows[row]).collect();
-        if Dense::read(&self.keys).is_none() {
+    }
+
+    /// Appends `[rows, kv_heads, new, head_dim]` and returns all columns in use.
+    pub(crate) fn append(&mut self, keys: Tensor<4>, values: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+        let [rows, heads, new, dim] = keys.dims();
+        // Generation needs no gradients, whatever the adapter carries.
+        let (keys, values) = (keys.without_autodiff(), values.without_autodiff());
+        self.gather();
+        let place = [0..rows, 0..heads, self.len..self.len + new, 0..dim];
+        self.keys = take(&mut self.keys).slice_assign(place.clone(), keys);
+        self.values = take(&mut self.values).slice_assign(place, values);
+        self.len += new;
+        self.used()
+    }
+
+    /// Moves the rows still wanted to the front.
+    fn gather(&mut self) {
+        if !in_order(&self.rows, self.keys.dims()[0]) {
             let index = row_index(&self.rows, &self.keys.device());
             self.keys = take(&mut self.keys).select(0, index.clone());
             self.values = take(&mut self.values).select(0, index);
-            self.rows = (0..rows.len()).collect();
+            self.rows = (0..self.rows.len()).collect();
         }
     }
 
-    /// Appends `[batch, kv_heads, new, head_dim]`, a row for each row kept.
-    pub(crate) fn append(&mut self, keys: Tensor<4>, values: Tensor<4>) {
-        let new = keys.dims()[2];
-        self.keys = store(take(&mut self.keys), keys, &self.rows, self.len);
-        self.values = store(take(&mut self.values), values, &self.rows, self.len);
-        self.len += new;
-    }
-
-    /// All columns in use of the rows kept, `[rows, kv_heads, len, head_dim]`.
-    pub(crate) fn used(&self) -> (Tensor<4>, Tensor<4>) {
+    /// All columns in use, `[rows, kv_heads, len, head_dim]`, rows being in order.
+    fn used(&self) -> (Tensor<4>, Tensor<4>) {
         let [batch, heads, _, dim] = self.keys.dims();
-        let pick = |cache: &Tensor<4>| {
-            let used = cache.clone().slice([0..batch, 0..heads, 0..self.len, 0..dim]);
-            match in_order(&self.rows, batch) {
-                true => used,
-                false => used.select(0, row_index(&self.rows, &cache.device())),
-            }
-        };
-        (pick(&self.keys), pick(&self.values))
+        let used = [0..batch, 0..heads, 0..self.len, 0..dim];
+        (self.keys.clone().slice(used.clone()), self.values.clone().slice(used))
     }
 
-    /// Attention of one query a row, `q: [rows, 1, heads, head_dim]`, to `[rows, heads * head_dim]`.
-    ///
-    /// `None` where there is no kernel for it.
-    pub(crate) fn decode(&self, q: &Tensor<4>, hidden: &[Range<usize>]) -> Option<Tensor<2>> {
-        let [rows, _, heads, _] = q.dims();
+    /// Appends `[rows, columns, kv_heads, head_dim]`; `None` if the cache is not one that kernels read.
+    pub(crate) fn append_values(
+        &mut self,
+        keys: &[f32],
+        values: &[f32],
+        columns: usize,
+    ) -> Option<()> {
+        Dense::read(&self.keys)?;
+        self.keys = store(take(&mut self.keys), keys, columns, &self.rows, self.len);
+        self.values = store(take(&mut self.values), values, columns, &self.rows, self.len);
+        self.len += columns;
+        Some(())
+    }
+
+    /// Attention of one query a row, `q: [rows, heads, head_dim]`, to the same shape.
+    pub(crate) fn attend(
+        &self,
+        q: &[f32],
+        heads: usize,
+        hidden: &[Range<usize>],
+    ) -> Option<Vec<f32>> {
         let [_, kv_heads, capacity, dim] = self.keys.dims();
-        let (q, keys, values) =
-            (Dense::read(q)?, Dense::read(&self.keys)?, Dense::read(&self.values)?);
+        let (keys, values) = (Dense::read(&self.keys)?, Dense::read(&self.values)?);
         let cached = Cached {
             keys: keys.values(),
             values: values.values(),
@@ -114,8 +132,7 @@ impl LayerCache {
             dim,
             len: self.len,
         };
-        let out = decode_attention::attend(q.values(), heads, &cached, hidden);
-        Some(kernels::tensor(out, [rows, heads * dim]))
+        Some(decode_attention::attend(q, heads, &cached, hidden))
     }
 }
 
@@ -125,21 +142,15 @@ fn take(tensor: &mut Tensor<4>) -> Tensor<4> {
     std::mem::replace(tensor, hole)
 }
 
-/// Writes `new: [rows, kv_heads, columns, head_dim]` into columns `len..` of the cache's `rows`.
-fn store(cache: Tensor<4>, new: Tensor<4>, rows: &[usize], len: usize) -> Tensor<4> {
+/// Writes `new: [rows, columns, kv_heads, head_dim]` into columns `len..` of the cache's `rows`.
+fn store(cache: Tensor<4>, new: &[f32], columns: usize, rows: &[usize], len: usize) -> Tensor<4> {
     let [_, heads, capacity, dim] = cache.dims();
-    let columns = new.dims()[2];
-    // Generation needs no gradients, whatever the adapter carries.
-    let new = new.without_autodiff();
-    let Some(new_values) = Dense::read(&new) else {
-        return cache.slice_assign([0..rows.len(), 0..heads, len..len + columns, 0..dim], new);
-    };
     kernels::modify(cache, |cache| {
-        let run = columns * dim;
-        for (index, values) in new_values.values().chunks_exact(run).enumerate() {
-            let plane = rows[index / heads] * heads + index % heads;
-            let start = (plane * capacity + len) * dim;
-            cache[start..start + run].copy_from_slice(values);
+        for (index, values) in new.chunks_exact(dim).enumerate() {
+            let (token, head) = (index / heads, index % heads);
+            let plane = rows[token / columns] * heads + head;
+            let start = (plane * capacity + len + token % columns) * dim;
+            cache[start..start + dim].copy_from_slice(values);
         }
     })
 }

@@ -6,6 +6,7 @@
 mod attention;
 mod block;
 mod cache;
+mod fused;
 mod linear;
 mod norm;
 mod rotary;

@@ -304,7 +304,7 @@ fn without_generation_tags(source: &str) -> Result<String, String> {
     let mut rest = source;
     while let Some(start) = rest.find("{%").into_iter().chain(rest.find("{{")).min() {
         let close = if rest[start..].starts_with("{%") { "%}" } else { "}}" };
-        let Some(len) = rest[start..].find(close) else { break };
+        let Some(len) = rest[start + 2..].find(close).map(|at| at + 2) else { break };
         if len > MAX_TAG {
             let line = 1 + out.matches('\n').count() + rest[..start].matches('\n').count();
             return Err(format!("line {line}: a tag of {len} bytes, at most {MAX_TAG}"));

@@ -1,0 +1,133 @@
+//! Frozen maps that share an input, each with an optional low-rank side path, forward and backward.
+
+use super::matmul::{Matrix, add_product, set_product};
+use super::skinny;
+
+/// `x W^T + b + scale * (x A^T) B^T`.
+#[derive(Clone, Copy)]
+pub(crate) struct Map<'a> {
+    /// `[outputs, inputs]`
+    pub(crate) weight: &'a [f32],
+    /// `[outputs]`
+    pub(crate) bias: Option<&'a [f32]>,
+    pub(crate) inputs: usize,
+    pub(crate) side: Option<Side<'a>>,
+}
+
+/// The side path of a map.
+#[derive(Clone, Copy)]
+pub(crate) struct Side<'a> {
+    /// `[rank, inputs]`
+    pub(crate) a: &'a [f32],
+    /// `[outputs, rank]`
+    pub(crate) b: &'a [f32],
+    pub(crate) rank: usize,
+    pub(crate) scale: f32,
+}
+
+/// Derivatives with respect to a side path: of `A`, `[rank, inputs]`, and of `B`, `[outputs, rank]`.
+pub(crate) struct SideGradient {
+    pub(crate) a: Vec<f32>,
+    pub(crate) b: Vec<f32>,
+}
+
+impl Map<'_> {
+    /// Outputs a row.
+    pub(crate) fn outputs(&self) -> usize {
+        self.weight.len() / self.inputs
+    }
+
+    /// A place for the output of `rows` rows, for [`forward`] to add to.
+    pub(crate) fn blank(&self, rows: usize) -> Vec<f32> {
+        match self.bias {
+            Some(bias) => bias.repeat(rows),
+            None => vec![0.0; rows * self.outputs()],
+        }
+    }
+}
+
+/// Adds every map of `x: [rows, inputs]` to its `ys`, bias excepted; returns `x A^T` of each side path.
+pub(crate) fn forward(
+    rows: usize,
+    x: &[f32],
+    maps: &[Map<'_>],
+    ys: &mut [&mut [f32]],
+) -> Vec<Option<Vec<f32>>> {
+    let mut inner: Vec<Option<Vec<f32>>> =
+        maps.iter().map(|map| map.side.map(|side| vec![0.0; rows * side.rank])).collect();
+    if rows <= skinny::MAX_ROWS {
+        few_rows(rows, x, maps, ys, &mut inner);
+        return inner;
+    }
+    for ((map, y), inner) in maps.iter().zip(ys).zip(&mut inner) {
+        let x = Matrix::new(x, map.inputs);
+        add_product(y, 1.0, x, Matrix::new(map.weight, map.inputs).transposed());
+        if let (Some(side), Some(inner)) = (map.side, inner) {
+            set_product(inner, x, Matrix::new(side.a, map.inputs).transposed());
+            let b = Matrix::new(side.b, side.rank).transposed();
+            add_product(y, side.scale, Matrix::new(inner, side.rank), b);
+        }
+    }
+    inner
+}
+
+/// One pass over the threads for all the maps, a second one for their side paths.
+fn few_rows(
+    rows: usize,
+    x: &[f32],
+    maps: &[Map<'_>],
+    ys: &mut [&mut [f32]],
+    inner: &mut [Option<Vec<f32>>],
+) {
+    let mut products = Vec::with_capacity(2 * maps.len());
+    for ((map, y), inner) in maps.iter().zip(&mut *ys).zip(&mut *inner) {
+        let product = |weight, y| skinny::Product { x, weight, inputs: map.inputs, scale: 1.0, y };
+        products.push(product(map.weight, y));
+        if let (Some(side), Some(inner)) = (map.side, inner) {
+            products.push(product(side.a, inner));
+        }
+    }
+    skinny::accumulate(rows, products);
+    let mut products = Vec::with_capacity(maps.len());
+    for ((map, y), inner) in maps.iter().zip(ys).zip(inner) {
+        if let (Some(Side { b, rank, scale, .. }), Some(x)) = (map.side, inner) {
+            products.push(skinny::Product { x, weight: b, inputs: rank, scale, y });
+        }
+    }
+    skinny::accumulate(rows, products);
+}
+
+/// Adds the derivative with respect to `x` to `dx`, if asked; returns those of the side paths.
+///
+/// `inner` is what [`forward`] returned, `dys` the derivatives with respect to the outputs.
+pub(crate) fn backward(
+    x: &[f32],
+    maps: &[Map<'_>],
+    inner: &[Option<Vec<f32>>],
+    dys: &[&[f32]],
+    mut dx: Option<&mut [f32]>,
+) -> Vec<Option<SideGradient>> {
+    let mut gradients = Vec::with_capacity(maps.len());
+    for ((map, inner), dy) in maps.iter().zip(inner).zip(dys) {
+        let dy = Matrix::new(dy, map.outputs());
+        if let Some(dx) = dx.as_deref_mut() {
+            add_product(dx, 1.0, dy, Matrix::new(map.weight, map.inputs));
+        }
+        let (Some(side), Some(inner)) = (map.side, inner) else {
+            gradients.push(None);
+            continue;
+        };
+        let mut d_inner = vec![0.0; inner.len()];
+        add_product(&mut d_inner, side.scale, dy, Matrix::new(side.b, side.rank));
+        let d_inner = Matrix::new(&d_inner, side.rank);
+        if let Some(dx) = dx.as_deref_mut() {
+            add_product(dx, 1.0, d_inner, Matrix::new(side.a, map.inputs));
+        }
+        let mut gradient = SideGradient { a: vec![0.0; side.a.len()], b: vec![0.0; side.b.len()] };
+        set_product(&mut gradient.a, d_inner.transposed(), Matrix::new(x, map.inputs));
+        let inner = Matrix::new(inner, side.rank);
+        add_product(&mut gradient.b, side.scale, dy.transposed(), inner);
+        gradients.push(Some(gradient));
+    }
+    gradients
+}

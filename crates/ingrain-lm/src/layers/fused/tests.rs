@@ -1,0 +1,232 @@
+//! The block of kernels against the block of Burn operations, and against itself.
+
+use burn::tensor::{Device, Distribution, Tensor};
+
+use super::super::{AttentionMask, DecoderLayer, LayerCache, Linear, Rotary, Span};
+use super::forward;
+use crate::DecoderConfig;
+use crate::lora::{LayerAdapter, LoraPair, Projection};
+
+/// A block of random weights.
+struct Case {
+    config: DecoderConfig,
+    layer: DecoderLayer,
+    adapter: LayerAdapter,
+}
+
+fn normal<const D: usize>(shape: [usize; D], size: f64) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(0.0, size), &Device::flex())
+}
+
+fn outputs(config: &DecoderConfig, which: Projection) -> usize {
+    match which {
+        Projection::Q => config.num_heads * config.head_dim,
+        Projection::K | Projection::V => config.num_kv_heads * config.head_dim,
+        Projection::O | Projection::Down => config.hidden_size,
+        Projection::Gate | Projection::Up => config.intermediate_size,
+    }
+}
+
+fn inputs(config: &DecoderConfig, which: Projection) -> usize {
+    match which {
+        Projection::O => config.num_heads * config.head_dim,
+        Projection::Down => config.intermediate_size,
+        _ => config.hidden_size,
+    }
+}
+
+impl Case {
+    fn new(heads: [usize; 3], widths: [usize; 2], bias: bool, adapted: &[Projection]) -> Self {
+        let [num_heads, num_kv_heads, head_dim] = heads;
+        let [hidden_size, intermediate_size] = widths;
+        let config = DecoderConfig {
+            vocab_size: 11,
+            hidden_size,
+            intermediate_size,
+            num_layers: 1,
+            num_heads,
+            num_kv_heads,
+            head_dim,
+            rms_norm_eps: 1e-5,
+            rope_theta: 100.0,
+            rope_scaling: None,
+            max_position: 512,
+            tie_embeddings: true,
+            attention_bias: bias,
+            mlp_bias: bias,
+        };
+        let projections = Projection::ALL.map(|which| {
+            let (inputs, outputs) = (inputs(&config, which), outputs(&config, which));
+            Linear {
+                weight: normal([outputs, inputs], (inputs as f64).powf(-0.5)),
+                bias: bias.then(|| normal([outputs], 0.5)),
+            }
+        });
+        let norm = || normal([hidden_size], 0.3).add_scalar(1.0);
+        let layer = DecoderLayer { input_norm: norm(), post_attention_norm: norm(), projections };
+        let mut adapter = LayerAdapter::default();
+        for (at, &which) in adapted.iter().enumerate() {
+            let rank = 3 + at;
+            adapter.pairs[which as usize] = Some(LoraPair {
+                a: normal([rank, inputs(&config, which)], 0.3),
+                b: normal([outputs(&config, which), rank], 0.3),
+                scale: 0.7,
+            });
+        }
+        Self { config, layer, adapter }
+    }
+
+    fn span(&self, batch: usize, seq: usize) -> Span {
+        let rotary = Rotary::shared(&self.config, seq, &Device::flex());
+        Span { batch, seq, rotary, mask: AttentionMask::Causal }
+    }
+}
+
+fn assert_close<const D: usize>(a: Tensor<D>, b: Tensor<D>, what: &str) {
+    assert_eq!(a.dims(), b.dims(), "{what}");
+    let largest = b.clone().abs().max().into_scalar::<f32>();
+    let off = (a - b).abs().max().into_scalar::<f32>();
+    // Some gradients vanish, being differences of terms that are large themselves.
+    assert!(off <= 1e-5 * largest.max(5.0), "{what}: off by {off}, the largest being {largest}");
+}
+
+/// Values of both forms, then the gradients of `sum(y * towards)` with respect to everything tracked.
+fn compare(case: &Case, batch: usize, seq: usize, track_x: bool) {
+    let what = format!("{batch} x {seq}, {:?}", case.config);
+    let (span, tokens) = (case.span(batch, seq), batch * seq);
+    let x = normal([tokens, case.config.hidden_size], 1.0);
+    let towards = normal([tokens, case.config.hidden_size], 1.0);
+    let x = if track_x { x.autodiff().require_grad() } else { x };
+    let mut adapter = case.adapter.clone();
+    for pair in adapter.pairs.iter_mut().flatten() {
+        pair.a = pair.a.clone().autodiff().require_grad();
+        pair.b = pair.b.clone().autodiff().require_grad();
+    }
+    let kernels = forward(&case.layer, &case.config, &x, &span, Some(&adapter), None);
+    let kernels = kernels.expect("f32 on Flex");
+    let plain = case.layer.compose(&case.config, x.clone(), &span, Some(&adapter), None);
+    assert_eq!(kernels.is_autodiff(), plain.is_autodiff());
+    let inner = Tensor::without_autodiff;
+    assert_close(inner(kernels.clone()), inner(plain.clone()), &format!("{what}: values"));
+    if !kernels.is_autodiff() {
+        return;
+    }
+    let gradients = |y: Tensor<2>| (y * towards.clone().autodiff()).sum().backward();
+    let (found, expected) = (gradients(kernels), gradients(plain));
+    let mut tracked = vec![];
+    if track_x {
+        tracked.push(("x".to_owned(), x.clone()));
+    }
+    for which in Projection::ALL {
+        if let Some(pair) = adapter.get(which) {
+            tracked.push((format!("A of {}", which.name()), pair.a.clone()));
+            tracked.push((format!("B of {}", which.name()), pair.b.clone()));
+        }
+    }
+    for (name, tensor) in tracked {
+        let gradient = |of: &_| tensor.grad(of).unwrap_or_else(|| panic!("{what}: no {name}"));
+        assert_close(gradient(&found), gradient(&expected), &format!("{what}: {name}"));
+    }
+}
+
+#[test]
+fn values_and_gradients_equal_the_composition() {
+    let all = &Projection::ALL[..];
+    for (heads, widths, bias) in [
+        ([9, 3, 64], [64, 80], false),
+        ([4, 2, 16], [48, 33], true),
+        ([2, 2, 6], [7, 5], true),
+        ([5, 1, 20], [31, 64], false),
+    ] {
+        let case = Case::new(heads, widths, bias, all);
+        for (batch, seq) in [(1, 1), (2, 3), (3, 11), (1, 33), (2, 47), (1, 131)] {
+            compare(&case, batch, seq, true);
+        }
+    }
+}
+
+#[test]
+fn some_side_paths_or_none_are_enough() {
+    use Projection::{Down, K, Up, V};
+    for adapted in [&[][..], &[V], &[K, Up], &[Down]] {
+        let case = Case::new([4, 2, 8], [24, 40], false, adapted);
+        for track_x in [false, true] {
+            compare(&case, 2, 40, track_x);
+        }
+    }
+}
+
+#[test]
+fn a_frozen_factor_of_a_tracked_pair_gets_no_gradient() {
+    let case = Case::new([2, 1, 8], [16, 16], false, &[Projection::Q]);
+    let mut adapter = case.adapter.clone();
+    let pair = adapter.pairs[0].as_mut().expect("adapted");
+    pair.b = pair.b.clone().autodiff().require_grad();
+    let x = normal([5, 16], 1.0);
+    let y = forward(&case.layer, &case.config, &x, &case.span(1, 5), Some(&adapter), None);
+    let gradients = y.expect("f32 on Flex").sum().backward();
+    let b = adapter.pairs[0].as_ref().expect("adapted").b.clone();
+    assert!(b.grad(&gradients).is_some());
+}
+
+#[test]
+fn reading_token_by_token_equals_reading_at_once() {
+    let case = Case::new([4, 2, 16], [48, 40], true, &Projection::ALL);
+    let (batch, seq, hidden) = (3, 9, case.config.hidden_size);
+    let device = Device::flex();
+    let x = normal([batch, seq, hidden], 1.0);
+    let flat = x.clone().reshape([batch * seq, hidden]);
+    let run = |x: &Tensor<2>, span: &Span, cache: Option<&mut LayerCache>| {
+        forward(&case.layer, &case.config, x, span, Some(&case.adapter), cache).expect("on Flex")
+    };
+    let whole = run(&flat, &case.span(batch, seq), None).reshape([batch, seq, hidden]);
+    let mut cache = LayerCache::new([batch, 2, 16, 16], &device);
+    let first = 4;
+    let prompt = x.clone().narrow(1, 0, first).reshape([batch * first, hidden]);
+    let read = run(&prompt, &case.span(batch, first), Some(&mut cache));
+    assert_close(read.reshape([batch, first, hidden]), whole.clone().narrow(1, 0, first), "prompt");
+    for at in first..seq {
+        let rotary = Rotary::at(&case.config, batch, vec![at; batch], &device);
+        let span = Span { batch, seq: 1, rotary, mask: AttentionMask::Causal };
+        let token = x.clone().narrow(1, at, 1).reshape([batch, hidden]);
+        let y = run(&token, &span, Some(&mut cache)).reshape([batch, 1, hidden]);
+        assert_close(y, whole.clone().narrow(1, at, 1), &format!("token {at}"));
+    }
+    assert_eq!(cache.len(), seq);
+}
+
+#[test]
+fn decoding_with_gaps_and_dropped_rows_equals_the_composition() {
+    for heads in [[9, 3, 64], [4, 4, 16], [5, 1, 20], [2, 1, 6]] {
+        let case = Case::new(heads, [32, 24], false, &[Projection::Q, Projection::Down]);
+        let (device, prompt, hidden) = (Device::flex(), 11, case.config.hidden_size);
+        let shape = [4, heads[1], 24, heads[2]];
+        let (mut fast, mut slow) =
+            (LayerCache::new(shape, &device), LayerCache::new(shape, &device));
+        let mut lengths = vec![11usize, 4, 1, 7];
+        let x = normal([4 * prompt, hidden], 1.0);
+        let adapter = Some(&case.adapter);
+        let span = case.span(4, prompt);
+        let y = forward(&case.layer, &case.config, &x, &span, adapter, Some(&mut fast));
+        let plain = case.layer.compose(&case.config, x, &span, adapter, Some(&mut slow));
+        assert_close(y.expect("on Flex"), plain, "prompt");
+        for step in 0..6 {
+            if step == 2 || step == 4 {
+                let keep = if step == 2 { vec![0, 2, 3] } else { vec![2, 0] };
+                fast.keep_rows(&keep);
+                slow.keep_rows(&keep);
+                lengths = keep.iter().map(|&row| lengths[row]).collect();
+            }
+            let rows = lengths.len();
+            let positions = lengths.iter().map(|len| len + step).collect();
+            let rotary = Rotary::at(&case.config, rows, positions, &device);
+            let gaps: Vec<_> = lengths.iter().map(|&len| len..prompt).collect();
+            let mask = AttentionMask::hiding(&gaps, prompt + step + 1, &device);
+            let span = Span { batch: rows, seq: 1, rotary, mask };
+            let x = normal([rows, hidden], 1.0);
+            let y = forward(&case.layer, &case.config, &x, &span, adapter, Some(&mut fast));
+            let plain = case.layer.compose(&case.config, x, &span, adapter, Some(&mut slow));
+            assert_close(y.expect("on Flex"), plain, &format!("{heads:?}, step {step}"));
+        }
+    }
+}
