@@ -39,16 +39,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             rejected: sequence(2 * i + 1),
         })
         .collect();
-    for (name, parallel_passes, micro_batch_tokens) in [
-        ("1 pass of 2048 tokens", 1, 2048),
-        ("2 passes of 1024 tokens", 2, 1024),
-        ("4 passes of 512 tokens, 1 at a time", 1, 512),
+    for (name, micro_batch_tokens, recompute_blocks) in [
+        ("1 pass of 2048 tokens", 2048, false),
+        ("1 pass, blocks computed again", 2048, true),
+        ("4 passes of 512 tokens", 512, false),
+        ("4 passes, blocks computed again", 512, true),
     ] {
         let training = TrainConfig {
             epochs: steps + 1,
             batch_size: PAIRS,
             micro_batch_tokens,
-            parallel_passes,
+            recompute_blocks,
             checkpoint_every_steps: 1_000,
             ..TrainConfig::default()
         };

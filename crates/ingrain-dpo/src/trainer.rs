@@ -37,7 +37,8 @@ impl DpoTrainer<'_> {
         } else {
             None
         };
-        let objective = DpoObjective::new(self.model, self.base, pairs, reference, config)?;
+        let model = self.model.clone().recomputing(config.training.recompute_blocks);
+        let objective = DpoObjective::new(&model, self.base, pairs, reference, config)?;
         Ok(fit(&objective, sizes(pairs), initial.untracked(), &config.training, run)?)
     }
 }

@@ -30,7 +30,8 @@ impl SftTrainer<'_> {
         run: &TrainRun<'_>,
     ) -> Result<Trained<Adapter>, IntrospectionError> {
         self.config.validate()?;
-        let (model, base, transcripts) = (self.model, self.base, self.transcripts);
+        let (base, transcripts) = (self.base, self.transcripts);
+        let model = &self.model.clone().recomputing(self.config.training.recompute_blocks);
         let objective = SftObjective { model, base, transcripts };
         let training = &self.config.training;
         Ok(fit(&objective, objective.sizes(), initial.untracked(), training, run)?)

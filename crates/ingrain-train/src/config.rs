@@ -33,6 +33,9 @@ pub struct TrainConfig {
     /// with it; the gradient does not change. For processors whose element-wise work uses one core.
     /// Default 1.
     pub parallel_passes: usize,
+    /// Whether backward passes compute the inside of each block again instead of keeping it: a small
+    /// part of the memory for about a third more time, with the same gradients. Default false.
+    pub recompute_blocks: bool,
     /// Batches' worth of examples that are sorted by length together, from 1 (random batches).
     /// Default 8.
     pub length_window_batches: usize,
@@ -62,6 +65,7 @@ impl Default for TrainConfig {
             batch_size: 32,
             micro_batch_tokens: 1024,
             parallel_passes: 1,
+            recompute_blocks: false,
             length_window_batches: 8,
             learning_rate: 5e-5,
             warmup_ratio: 0.1,

@@ -37,6 +37,15 @@ impl Map<'_> {
         self.weight.len() / self.inputs
     }
 
+    /// `x A^T` of the side path, if there is one.
+    pub(crate) fn narrow(&self, x: &[f32]) -> Option<Vec<f32>> {
+        let side = self.side?;
+        let x = Matrix::new(x, self.inputs);
+        let mut inner = vec![0.0; x.rows() * side.rank];
+        set_product(&mut inner, x, Matrix::new(side.a, self.inputs).transposed());
+        Some(inner)
+    }
+
     /// A place for the output of `rows` rows, for [`forward`] to add to.
     pub(crate) fn blank(&self, rows: usize) -> Vec<f32> {
         match self.bias {

@@ -16,6 +16,8 @@ pub(crate) struct Span {
     pub(crate) seq: usize,
     pub(crate) rotary: Rotary,
     pub(crate) mask: AttentionMask,
+    /// Whether backward passes compute the inside of a block again instead of keeping it.
+    pub(crate) recompute: bool,
 }
 
 /// Weights of one block.

@@ -76,7 +76,8 @@ pub(crate) fn build(
     } else {
         matrix("lm_head.weight", config.vocab_size, hidden)?
     };
-    Ok(CausalLm { config: config.into(), device: device.clone(), embed, layers, norm, head })
+    let (config, device) = (config.into(), device.clone());
+    Ok(CausalLm { config, device, embed, layers, norm, head, recompute: false })
 }
 
 fn read_finite(

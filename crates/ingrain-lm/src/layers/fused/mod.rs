@@ -43,7 +43,7 @@ pub(super) fn forward(
     let (y, saved) = pass::forward(&block, x, span.mask.gaps(), cache)?;
     let shape = [rows, config.hidden_size];
     Some(match nodes.any_tracked() {
-        true => node::attach(y, shape, nodes, block, saved),
+        true => node::attach(y, shape, nodes, block, saved, span.recompute),
         false => kernels::tensor(y, shape),
     })
 }

@@ -23,7 +23,9 @@ pub(super) fn attach(
     nodes: Nodes,
     block: Block,
     saved: Saved,
+    recompute: bool,
 ) -> Tensor<2> {
+    let saved = if recompute { Kept::Input(saved.into_input()) } else { Kept::All(saved) };
     let state = BlockState(Arc::new((block, saved)));
     nodes.attach::<INPUTS, 2, _>(BlockBackward, state, y, shape)
 }
@@ -32,7 +34,16 @@ pub(super) fn attach(
 struct BlockBackward;
 
 #[derive(Clone, Debug)]
-struct BlockState(Arc<(Block, Saved)>);
+struct BlockState(Arc<(Block, Kept)>);
+
+/// What outlives the forward pass.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a block, behind an `Arc`")]
+enum Kept {
+    All(Saved),
+    /// The input alone; the rest is computed again.
+    Input(Dense),
+}
 
 impl Backward<Flex, INPUTS> for BlockBackward {
     type State = BlockState;
@@ -44,7 +55,15 @@ impl Backward<Flex, INPUTS> for BlockBackward {
         _: &mut Checkpointer,
     ) {
         let dy = Dense::new(gradients.consume::<Flex>(&ops.node));
-        let (block, saved) = &*ops.state.0;
+        let (block, kept) = &*ops.state.0;
+        let again;
+        let saved = match kept {
+            Kept::All(saved) => saved,
+            Kept::Input(x) => {
+                again = Saved::again(block, x.clone());
+                &again
+            }
+        };
         let [x, factors @ ..] = ops.parents.map(|node| node.map(|node| node.id));
         let found = pass::backward(block, saved, dy.values(), x.is_some());
         let mut register = |id: Option<NodeId>, values: Vec<f32>, rows: usize| {

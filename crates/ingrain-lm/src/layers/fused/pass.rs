@@ -1,5 +1,6 @@
 //! The block over slices: forward, and backward from what the forward kept.
 
+use std::convert::Infallible;
 use std::ops::Range;
 
 use super::Block;
@@ -41,6 +42,48 @@ pub(super) struct Gradients {
 const QKV: [Projection; 3] = [Projection::Q, Projection::K, Projection::V];
 const GATE_UP: [Projection; 2] = [Projection::Gate, Projection::Up];
 
+impl Saved {
+    /// The block's input, `[tokens, hidden]`.
+    pub(super) fn into_input(self) -> Dense {
+        self.x
+    }
+
+    /// What [`forward`] keeps for the input `x`, computed again.
+    pub(super) fn again(block: &Block, x: Dense) -> Self {
+        let Ok(mut saved) = Self::until_gate(block, x, |q, k, v| {
+            Ok::<_, Infallible>(causal_attention::forward(q, k, v, block.shape()))
+        });
+        let product = swiglu::forward(&saved.gate, &saved.up);
+        saved.inner.push(block.map(Projection::Down).narrow(&product));
+        saved
+    }
+
+    /// Everything before the down projection, attention being given.
+    fn until_gate<E>(
+        block: &Block,
+        x: Dense,
+        attend: impl FnOnce(&[f32], &[f32], &[f32]) -> Result<(Vec<f32>, Vec<f32>), E>,
+    ) -> Result<Self, E> {
+        let rows = block.batch * block.seq;
+        let (h, first_scales) = norm::forward(x.values(), block.norms[0].values(), block.eps);
+        let maps = QKV.map(|which| block.map(which));
+        let [mut q, mut k, mut v] = maps.map(|map| map.blank(rows));
+        let mut inner = linear::forward(rows, &h, &maps, &mut [&mut q, &mut k, &mut v]);
+        rotary::rotate(&mut q, block.heads, block.angles(), Turn::Forward);
+        rotary::rotate(&mut k, block.kv_heads, block.angles(), Turn::Forward);
+        let (attended, lse) = attend(&q, &k, &v)?;
+        let middle = x.values().to_vec();
+        let (middle, o_inner) = add(block.map(Projection::O), &attended, middle);
+        inner.extend(o_inner);
+        let (h, second_scales) = norm::forward(&middle, block.norms[1].values(), block.eps);
+        let maps = GATE_UP.map(|which| block.map(which));
+        let [mut gate, mut up] = maps.map(|map| map.blank(rows));
+        inner.extend(linear::forward(rows, &h, &maps, &mut [&mut gate, &mut up]));
+        let scales = [first_scales, second_scales];
+        Ok(Self { x, middle, scales, q, k, v, attended, lse, gate, up, inner })
+    }
+}
+
 /// The output of the block for `x: [tokens, hidden]`.
 ///
 /// With a cache, keys and values are appended to it; a single token a row then attends to all of it but
@@ -51,35 +94,20 @@ pub(super) fn forward(
     hidden: &[Range<usize>],
     cache: Option<&mut LayerCache>,
 ) -> Option<(Vec<f32>, Saved)> {
-    let rows = block.batch * block.seq;
-    let (h, first_scales) = norm::forward(x.values(), block.norms[0].values(), block.eps);
-    let maps = QKV.map(|which| block.map(which));
-    let [mut q, mut k, mut v] = maps.map(|map| map.blank(rows));
-    let mut inner = linear::forward(rows, &h, &maps, &mut [&mut q, &mut k, &mut v]);
-    rotary::rotate(&mut q, block.heads, block.angles(), Turn::Forward);
-    rotary::rotate(&mut k, block.kv_heads, block.angles(), Turn::Forward);
-    let (attended, lse) = match cache {
-        Some(cache) => {
-            cache.append_values(&k, &v, block.seq)?;
-            match block.seq {
-                1 => (cache.attend(&q, block.heads, hidden)?, Vec::new()),
-                _ => causal_attention::forward(&q, &k, &v, block.shape()),
-            }
+    let whole = |q: &[f32], k: &[f32], v: &[f32]| causal_attention::forward(q, k, v, block.shape());
+    let mut saved = Saved::until_gate::<()>(block, x, |q, k, v| {
+        let Some(cache) = cache else { return Ok(whole(q, k, v)) };
+        cache.append_values(k, v, block.seq).ok_or(())?;
+        match block.seq {
+            1 => Ok((cache.attend(q, block.heads, hidden).ok_or(())?, Vec::new())),
+            _ => Ok(whole(q, k, v)),
         }
-        None => causal_attention::forward(&q, &k, &v, block.shape()),
-    };
-    let middle = x.values().to_vec();
-    let (middle, o_inner) = add(block.map(Projection::O), &attended, middle);
-    inner.extend(o_inner);
-    let (h, second_scales) = norm::forward(&middle, block.norms[1].values(), block.eps);
-    let maps = GATE_UP.map(|which| block.map(which));
-    let [mut gate, mut up] = maps.map(|map| map.blank(rows));
-    inner.extend(linear::forward(rows, &h, &maps, &mut [&mut gate, &mut up]));
-    let product = swiglu::forward(&gate, &up);
-    let (y, down_inner) = add(block.map(Projection::Down), &product, middle.clone());
-    inner.extend(down_inner);
-    let scales = [first_scales, second_scales];
-    Some((y, Saved { x, middle, scales, q, k, v, attended, lse, gate, up, inner }))
+    })
+    .ok()?;
+    let product = swiglu::forward(&saved.gate, &saved.up);
+    let (y, inner) = add(block.map(Projection::Down), &product, saved.middle.clone());
+    saved.inner.extend(inner);
+    Some((y, saved))
 }
 
 /// `residual` plus the map of `x`.

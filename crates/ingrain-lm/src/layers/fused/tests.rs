@@ -78,7 +78,7 @@ impl Case {
 
     fn span(&self, batch: usize, seq: usize) -> Span {
         let rotary = Rotary::shared(&self.config, seq, &Device::flex());
-        Span { batch, seq, rotary, mask: AttentionMask::Causal }
+        Span { batch, seq, rotary, mask: AttentionMask::Causal, recompute: false }
     }
 }
 
@@ -157,6 +157,32 @@ fn some_side_paths_or_none_are_enough() {
 }
 
 #[test]
+fn a_block_computed_again_gives_the_same_gradients_to_the_bit() {
+    let case =
+        Case::new([4, 2, 16], [48, 33], true, &[Projection::Q, Projection::V, Projection::Down]);
+    let x = normal([2 * 37, 48], 1.0).autodiff().require_grad();
+    let mut adapter = case.adapter.clone();
+    for pair in adapter.pairs.iter_mut().flatten() {
+        pair.a = pair.a.clone().autodiff().require_grad();
+        pair.b = pair.b.clone().autodiff().require_grad();
+    }
+    let gradients = |recompute: bool| {
+        let span = Span { recompute, ..case.span(2, 37) };
+        let y = forward(&case.layer, &case.config, &x, &span, Some(&adapter), None);
+        let gradients = y.expect("f32 on Flex").powi_scalar(2).sum().backward();
+        let pairs = adapter.pairs.iter().flatten();
+        let mut found = vec![x.grad(&gradients).expect("tracked").into_data()];
+        for pair in pairs {
+            found.extend(
+                [&pair.a, &pair.b].map(|t| t.grad(&gradients).expect("tracked").into_data()),
+            );
+        }
+        found
+    };
+    assert_eq!(gradients(true), gradients(false));
+}
+
+#[test]
 fn a_frozen_factor_of_a_tracked_pair_gets_no_gradient() {
     let case = Case::new([2, 1, 8], [16, 16], false, &[Projection::Q]);
     let mut adapter = case.adapter.clone();
@@ -187,7 +213,7 @@ fn reading_token_by_token_equals_reading_at_once() {
     assert_close(read.reshape([batch, first, hidden]), whole.clone().narrow(1, 0, first), "prompt");
     for at in first..seq {
         let rotary = Rotary::at(&case.config, batch, vec![at; batch], &device);
-        let span = Span { batch, seq: 1, rotary, mask: AttentionMask::Causal };
+        let span = Span { batch, seq: 1, rotary, mask: AttentionMask::Causal, recompute: false };
         let token = x.clone().narrow(1, at, 1).reshape([batch, hidden]);
         let y = run(&token, &span, Some(&mut cache)).reshape([batch, 1, hidden]);
         assert_close(y, whole.clone().narrow(1, at, 1), &format!("token {at}"));
@@ -222,7 +248,7 @@ fn decoding_with_gaps_and_dropped_rows_equals_the_composition() {
             let rotary = Rotary::at(&case.config, rows, positions, &device);
             let gaps: Vec<_> = lengths.iter().map(|&len| len..prompt).collect();
             let mask = AttentionMask::hiding(&gaps, prompt + step + 1, &device);
-            let span = Span { batch: rows, seq: 1, rotary, mask };
+            let span = Span { batch: rows, seq: 1, rotary, mask, recompute: false };
             let x = normal([rows, hidden], 1.0);
             let y = forward(&case.layer, &case.config, &x, &span, adapter, Some(&mut fast));
             let plain = case.layer.compose(&case.config, x, &span, adapter, Some(&mut slow));
