@@ -9,7 +9,7 @@ mod progress;
 
 use std::process::ExitCode;
 
-use ingrain::lm::{Adapter, LocalModel, ModelSource};
+use ingrain::lm::{Adapter, AdapterSource, LocalModel, ModelSource};
 use ingrain::run::{Interrupt, Observer};
 
 pub(crate) use progress::Terminal;
@@ -36,12 +36,12 @@ pub(crate) fn run(main: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
 /// Which model, which adapter, where it runs.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ModelArgs {
-    /// Built-in alias, HF directory or .gguf file
+    /// Built-in alias, HF directory, .gguf file or hub id (org/name@revision:folder)
     #[arg(long, default_value = ingrain::lm::BUILTIN_MODEL)]
     pub(crate) model: String,
-    /// Directory of a PEFT adapter
+    /// PEFT adapter: a directory or a hub id
     #[arg(long)]
-    pub(crate) adapter: Option<std::path::PathBuf>,
+    pub(crate) adapter: Option<AdapterSource>,
     /// cpu, ndarray, cuda or cuda:N (the last two by feature)
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
@@ -53,8 +53,10 @@ impl ModelArgs {
         let device = ingrain::lm::device(&self.device)?;
         let files = self.model.parse::<ModelSource>()?.resolve(observer)?;
         let model = LocalModel::load(&files, &device)?;
-        let adapter =
-            self.adapter.as_ref().map(|dir| Adapter::load(dir, &model.model)).transpose()?;
+        let adapter = match &self.adapter {
+            Some(source) => Some(Adapter::load(&source.resolve(observer)?, &model.model)?),
+            None => None,
+        };
         Ok(model.with_adapter(adapter))
     }
 }

@@ -29,4 +29,7 @@ pub use lora::{Adapter, LoraConfig, Projection, merge_exact};
 pub use model::CausalLm;
 pub use parallel::side_by_side;
 pub use selftest::{SelfTest, SelfTestBase, SelfTestCase};
-pub use source::{BUILTIN_MODEL, ModelFiles, ModelFormat, ModelIdentity, ModelSource, cache_dir};
+pub use source::{
+    AdapterSource, BUILTIN_MODEL, HubId, ModelFiles, ModelFormat, ModelIdentity, ModelSource,
+    cache_dir,
+};

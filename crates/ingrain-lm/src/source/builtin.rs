@@ -53,6 +53,7 @@ pub(super) fn resolve(observer: &dyn Observer) -> Result<ModelFiles, LmError> {
     Ok(ModelFiles {
         identity: ModelIdentity {
             source: BUILTIN_MODEL.into(),
+            revision: None,
             sha256: found,
             dtype: "float32".into(),
         },

@@ -1,6 +1,8 @@
 //! Where a model comes from: one string, resolved to files that are verified and named.
 
+mod adapter;
 mod builtin;
+mod hub;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,11 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::LmError;
 
+pub use adapter::AdapterSource;
 pub use builtin::cache_dir;
+pub use hub::HubId;
 
 /// A model, as a user writes it.
 ///
-/// Accepted: a built-in alias, a directory in HF layout, a `.gguf` file.
+/// Accepted: a built-in alias, a directory in HF layout, a `.gguf` file, a hub id
+/// (`org/name@revision:sub/folder`). What is on this machine goes before what is on a hub.
 ///
 /// # Examples
 /// ```
@@ -23,6 +28,7 @@ pub use builtin::cache_dir;
 ///
 /// let source: ModelSource = "smollm2-135m-instruct".parse()?;
 /// assert_eq!(source.to_string(), "smollm2-135m-instruct");
+/// assert!(matches!("org/name@main".parse()?, ModelSource::Hub(_)));
 /// assert!("no-such-model".parse::<ModelSource>().is_err());
 /// # Ok::<(), ingrain_lm::LmError>(())
 /// ```
@@ -35,6 +41,8 @@ pub enum ModelSource {
     Directory(PathBuf),
     /// A GGUF file.
     Gguf(PathBuf),
+    /// A repository on a model hub.
+    Hub(HubId),
 }
 
 /// Name of the built-in model.
@@ -51,20 +59,19 @@ impl FromStr for ModelSource {
         if path.is_dir() {
             return Ok(Self::Directory(path.to_owned()));
         }
-        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) {
-            return Ok(Self::Gguf(path.to_owned()));
+        let is_gguf = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
+        match spec.parse() {
+            // `org/name:file.gguf` is a file of a hub's, `folder/file.gguf` one of this machine's.
+            Ok(id) if !is_gguf || (spec.contains(':') && !path.exists()) => Ok(Self::Hub(id)),
+            _ if is_gguf => Ok(Self::Gguf(path.to_owned())),
+            _ => Err(LmError::Source {
+                spec: spec.to_owned(),
+                reason: format!(
+                    "is neither a directory, a .gguf file, a hub id (org/name@revision:folder), nor the \
+                     built-in model {BUILTIN_MODEL:?}"
+                ),
+            }),
         }
-        let looks_like_hub = spec.split('/').count() == 2 && !spec.starts_with(['.', '/']);
-        let reason = if looks_like_hub {
-            "is no directory here, and fetching from a model hub is not supported yet: download it \
-             with the hub's own client and pass the directory"
-                .to_owned()
-        } else {
-            format!(
-                "is neither a directory, a .gguf file, nor the built-in model {BUILTIN_MODEL:?}"
-            )
-        };
-        Err(LmError::Source { spec: spec.to_owned(), reason })
     }
 }
 
@@ -73,6 +80,7 @@ impl fmt::Display for ModelSource {
         match self {
             Self::Builtin => f.write_str(BUILTIN_MODEL),
             Self::Directory(path) | Self::Gguf(path) => write!(f, "{}", path.display()),
+            Self::Hub(id) => write!(f, "{id}"),
         }
     }
 }
@@ -85,22 +93,17 @@ impl ModelSource {
     pub fn resolve(&self, observer: &dyn Observer) -> Result<ModelFiles, LmError> {
         match self {
             Self::Builtin => builtin::resolve(observer),
-            Self::Gguf(path) => Ok(ModelFiles {
-                identity: ModelIdentity {
-                    source: path.display().to_string(),
-                    sha256: sha256_file(path)?,
-                    dtype: "float32".into(),
-                },
-                format: ModelFormat::Gguf(path.clone()),
-            }),
-            Self::Directory(dir) => Ok(ModelFiles {
-                identity: ModelIdentity {
-                    source: dir.display().to_string(),
-                    sha256: sha256_of_weights(dir)?,
-                    dtype: "float32".into(),
-                },
-                format: ModelFormat::Directory(dir.clone()),
-            }),
+            Self::Gguf(path) => ModelFormat::Gguf(path.clone()).identified(self.to_string(), None),
+            Self::Directory(dir) => {
+                ModelFormat::Directory(dir.clone()).identified(self.to_string(), None)
+            }
+            #[cfg(feature = "hub")]
+            Self::Hub(id) => {
+                let fetched = hub::model(id, observer)?;
+                fetched.files.identified(id.without_revision().to_string(), Some(fetched.commit))
+            }
+            #[cfg(not(feature = "hub"))]
+            Self::Hub(id) => hub::absent(id),
         }
     }
 }
@@ -108,8 +111,11 @@ impl ModelSource {
 /// Exactly which weights a run used: what a model card must say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelIdentity {
-    /// Where they came from, as the user named it.
+    /// Where they came from, as the user named it, without a revision.
     pub source: String,
+    /// The commit, for weights out of a hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// Digest of the weight file; for shards, of their digests in hex, in order of name.
     pub sha256: String,
     /// Type that the weights are held in.
@@ -132,6 +138,18 @@ pub enum ModelFormat {
     Gguf(PathBuf),
     /// An HF directory.
     Directory(PathBuf),
+}
+
+impl ModelFormat {
+    /// Says which weights these files are, by hashing them.
+    fn identified(self, source: String, revision: Option<String>) -> Result<ModelFiles, LmError> {
+        let sha256 = match &self {
+            Self::Gguf(path) => sha256_file(path)?,
+            Self::Directory(dir) => sha256_of_weights(dir)?,
+        };
+        let identity = ModelIdentity { source, revision, sha256, dtype: "float32".into() };
+        Ok(ModelFiles { identity, format: self })
+    }
 }
 
 /// Digest over the digests of all weight files of a directory, in order of name.

@@ -48,7 +48,7 @@ fn parse<'a>(path: &Path, map: &'a Mmap) -> Result<SafeTensors<'a>, LmError> {
 }
 
 /// The distinct shard files of an index, which must lie in the directory itself.
-fn shard_names(index: &Path) -> Result<Vec<String>, LmError> {
+pub(crate) fn shard_names(index: &Path) -> Result<Vec<String>, LmError> {
     let text = std::fs::read_to_string(index).map_err(LmError::io(index))?;
     let value: Value = serde_json::from_str(&text)
         .map_err(|e| LmError::file(index, format!("is not valid JSON: {e}")))?;

@@ -15,7 +15,7 @@ use crate::layers::{DecoderLayer, Linear};
 use crate::{CausalLm, DecoderConfig, LmError, Projection};
 
 pub(crate) use gguf::GgufWeights;
-pub(crate) use hf::HfWeights;
+pub(crate) use hf::{HfWeights, shard_names};
 
 /// Tensors by their HF name, as f32.
 pub(crate) trait WeightSource {

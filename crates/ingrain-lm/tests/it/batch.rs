@@ -1,6 +1,6 @@
 //! What counts as a completion token, and how sequences lie side by side.
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Int, Tensor};
 use ingrain_lm::{TokenBatch, TokenSequence};
 use proptest::prelude::*;
 
@@ -20,7 +20,7 @@ fn check(
     counts: &[usize],
 ) {
     let sequences: Vec<&TokenSequence> = sequences.iter().collect();
-    let batch = TokenBatch::new(&sequences, &Device::flex());
+    let batch = TokenBatch::new(&sequences, &crate::fixture::device());
     assert_eq!(batch.tokens.dims(), [tokens.len(), tokens[0].len()]);
     assert_eq!(batch.padded_tokens(), tokens.len() * tokens[0].len());
     assert_eq!(ints(batch.tokens), tokens.concat());
@@ -74,7 +74,7 @@ fn a_sequence_without_completion_counts_nothing() {
 fn scoring_no_completion_gives_no_values() {
     let model = tiny("llama_tied");
     let sequence = TokenSequence::from_parts(&[3, 4], &[]);
-    let batch = TokenBatch::new(&[&sequence], &Device::flex());
+    let batch = TokenBatch::new(&[&sequence], &crate::fixture::device());
     assert_eq!(model.completion_logprobs(&batch, None).dims(), [0]);
 }
 
@@ -97,7 +97,7 @@ proptest! {
             })
             .collect();
         let score = |sequences: &[&TokenSequence]| {
-            let batch = TokenBatch::new(sequences, &Device::flex());
+            let batch = TokenBatch::new(sequences, &crate::fixture::device());
             values(model.completion_logprobs(&batch, None))
         };
         let together = score(&sequences.iter().collect::<Vec<_>>());

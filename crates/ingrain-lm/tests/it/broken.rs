@@ -269,7 +269,7 @@ fn models_that_name_nothing_say_what_would_do() {
     let parse = |spec: &str| spec.parse::<ModelSource>();
     assert_says(parse("no-such-model"), &["no-such-model", ".gguf", "smollm2-135m-instruct"]);
     assert_says(parse(""), &["directory"]);
-    assert_says(parse("org/name"), &["org/name", "hub"]);
+    assert_says(parse("org/name:../outside"), &["org/name:../outside", "hub id"]);
     assert_says(parse("./no/such/dir"), &["./no/such/dir", "directory"]);
     let gone = parse("/no/such/model.gguf").unwrap();
     assert_says(gone.resolve(&Silent), &["/no/such/model.gguf", "No such file"]);
@@ -289,7 +289,7 @@ fn a_tokenizer_with_more_tokens_than_the_embedding_is_refused() {
     std::fs::write(&file, patched(&whole, &shape.concat(), &smaller.concat())).unwrap();
     let source: ModelSource = file.to_str().unwrap().parse().unwrap();
     let files = source.resolve(&Silent).unwrap();
-    let load = ingrain_lm::LocalModel::load(&files, &burn::tensor::Device::flex());
+    let load = ingrain_lm::LocalModel::load(&files, &crate::fixture::device());
     assert_says(load, &["llama_tied.f32.gguf", "320", "300"]);
 }
 
@@ -300,7 +300,7 @@ fn missing_files_of_a_directory_are_named() {
         let files =
             dir.path().to_str().unwrap().parse::<ModelSource>().unwrap().resolve(&Silent).unwrap();
         std::fs::remove_file(dir.path().join(missing)).unwrap();
-        let load = CausalLm::load(&files, &burn::tensor::Device::flex());
+        let load = CausalLm::load(&files, &crate::fixture::device());
         assert_says(load, &[missing, "No such file"]);
     }
 }

@@ -5,7 +5,6 @@
 
 use std::sync::LazyLock;
 
-use burn::tensor::Device;
 use ingrain_chat::{ChatModel, ChatRequest, FinishReason, Message, Sampling, ScoreRequest, Scorer};
 use ingrain_lm::{BUILTIN_MODEL, Generation, Generator, LocalModel, ModelSource, Prompt};
 use ingrain_run::{Interrupt, Silent};
@@ -17,7 +16,7 @@ use crate::fixture::{assert_close, floats, ids, json};
 static MODEL: LazyLock<LocalModel> = LazyLock::new(|| {
     let files = ModelSource::Builtin.resolve(&Silent).unwrap();
     assert_eq!(files.identity.source, BUILTIN_MODEL);
-    LocalModel::load(&files, &Device::flex()).unwrap()
+    LocalModel::load(&files, &crate::fixture::device()).unwrap()
 });
 
 static EXPECTED: LazyLock<Value> = LazyLock::new(|| json("builtin/expected.json"));

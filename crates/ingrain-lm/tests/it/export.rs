@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
 use ingrain_chat::Message;
 use ingrain_lm::{LocalModel, ModelSource};
 use ingrain_run::Silent;
@@ -14,7 +13,7 @@ const TOKENS: [u32; 8] = [5, 9, 200, 17, 3, 44, 180, 311];
 
 fn load(path: &Path) -> LocalModel {
     let source: ModelSource = path.to_str().unwrap().parse().unwrap();
-    LocalModel::load(&source.resolve(&Silent).unwrap(), &Device::flex()).unwrap()
+    LocalModel::load(&source.resolve(&Silent).unwrap(), &crate::fixture::device()).unwrap()
 }
 
 /// What a model makes of the same tokens before and after it is written.

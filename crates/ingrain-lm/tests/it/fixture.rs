@@ -10,6 +10,12 @@ use ingrain_run::Silent;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
+/// The device that the numeric tests run on: `INGRAIN_TEST_DEVICE`, or Flex.
+pub(crate) fn device() -> Device {
+    let name = std::env::var("INGRAIN_TEST_DEVICE").unwrap_or_else(|_| "flex".to_owned());
+    ingrain_lm::device(&name).unwrap()
+}
+
 /// A path below the repository's `fixtures/`.
 pub(crate) fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name)
@@ -18,7 +24,7 @@ pub(crate) fn path(name: &str) -> PathBuf {
 /// A model by the string a user would write.
 pub(crate) fn try_load(path: &Path) -> Result<CausalLm, LmError> {
     let source: ModelSource = path.to_str().unwrap().parse()?;
-    CausalLm::load(&source.resolve(&Silent)?, &Device::flex())
+    CausalLm::load(&source.resolve(&Silent)?, &device())
 }
 
 /// The tiny model of that name.
@@ -59,7 +65,7 @@ pub(crate) fn tensors(path: &Path) -> BTreeMap<String, Vec<f32>> {
 pub(crate) fn row(ids: &[u32]) -> Tensor<2, Int> {
     let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
     let shape = [1, ids.len()];
-    Tensor::from_data(TensorData::new(ids, shape), &Device::flex())
+    Tensor::from_data(TensorData::new(ids, shape), &device())
 }
 
 /// Logits of every position of one sequence, row after row.

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::sync::LazyLock;
 
-use burn::tensor::Device;
 use ingrain_chat::{FinishReason, Sampling};
 use ingrain_lm::{
     Adapter, CausalLm, Generation, Generator, LmError, Prompt, TokenBatch, TokenSequence,
@@ -49,7 +48,7 @@ fn score(
     completion: &[u32],
 ) -> Vec<f32> {
     let sequence = TokenSequence::from_parts(prompt, completion);
-    let batch = TokenBatch::new(&[&sequence], &Device::flex());
+    let batch = TokenBatch::new(&[&sequence], &crate::fixture::device());
     values(model.completion_logprobs(&batch, adapter))
 }
 

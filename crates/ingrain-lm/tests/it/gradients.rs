@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Tensor, activation};
 use ingrain_lm::{Adapter, CausalLm, TokenBatch, TokenSequence};
 
 use crate::fixture::{adapter, assert_close, floats, ids, json, path, tensors, tiny, values};
@@ -23,7 +23,7 @@ fn sequences() -> Vec<TokenSequence> {
 /// Log-probabilities of each sequence.
 fn logps(model: &CausalLm, adapter: Option<&Adapter>) -> Vec<Tensor<1>> {
     let sequences = sequences();
-    let batch = TokenBatch::new(&sequences.iter().collect::<Vec<_>>(), &Device::flex());
+    let batch = TokenBatch::new(&sequences.iter().collect::<Vec<_>>(), &crate::fixture::device());
     let all = model.completion_logprobs(&batch, adapter);
     let mut start = 0;
     let cut = |&count: &usize| {
@@ -103,7 +103,7 @@ fn gradients_on_every_llama_equal_those_of_peft() {
         let expected = json(&format!("peft/families/{name}/expected.json"));
         let sequence =
             TokenSequence::from_parts(&ids(&expected["prompt"]), &ids(&expected["chosen"]));
-        let batch = TokenBatch::new(&[&sequence], &Device::flex());
+        let batch = TokenBatch::new(&[&sequence], &crate::fixture::device());
         let logps = model.completion_logprobs(&batch, Some(&adapter));
         let wanted = floats(&expected["logps"]);
         assert_close(name, &values(logps.clone().without_autodiff()), &wanted, 1e-4);

@@ -1,6 +1,6 @@
 //! Logits of whole sequences, against transformers.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use ingrain_lm::CausalLm;
 
 use crate::fixture::{
@@ -68,7 +68,7 @@ fn right_padding_changes_no_logit() {
         };
         let batch: Vec<i32> = sequences.iter().flat_map(padded).collect();
         let batch = TensorData::new(batch, [sequences.len(), width]);
-        let found = values(model.logits(Tensor::from_data(batch, &Device::flex()), None));
+        let found = values(model.logits(Tensor::from_data(batch, &crate::fixture::device()), None));
         let vocab = model.config().vocab_size;
         for (index, sequence) in sequences.iter().enumerate() {
             let start = index * width * vocab;

@@ -1,6 +1,6 @@
 //! Selective log-probability against log-softmax and gather over the whole vocabulary.
 
-use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use burn::tensor::{Int, Tensor, TensorData, activation};
 use ingrain_lm::selective_logprob;
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ struct Case {
 
 impl Case {
     fn tensors(&self) -> (Tensor<2>, Tensor<2>, Tensor<1, Int>, Tensor<1>) {
-        let device = Device::flex();
+        let device = crate::fixture::device();
         let tokens = self.targets.len();
         let vocab = self.head.len() / self.width;
         let matrix = |v: &Vec<f32>, rows: usize| {
@@ -113,7 +113,7 @@ proptest! {
 
 #[test]
 fn no_tokens_give_no_values() {
-    let device = Device::flex();
+    let device = crate::fixture::device();
     let hidden = Tensor::<2>::zeros([0, 4], &device);
     let head = Tensor::<2>::zeros([3, 4], &device);
     let targets = Tensor::from_data(TensorData::new(Vec::<i32>::new(), [0]), &device);

@@ -11,6 +11,8 @@ mod fixture;
 mod generation;
 mod gguf;
 mod gradients;
+#[cfg(feature = "hub")]
+mod hub;
 mod logits;
 mod logprob;
 mod merge;

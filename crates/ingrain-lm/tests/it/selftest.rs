@@ -1,6 +1,5 @@
 //! `selftest.json`: written, read back, passed, and failed.
 
-use burn::tensor::Device;
 use ingrain_lm::{Adapter, LocalModel, LoraConfig, ModelSource, SelfTest};
 use ingrain_run::Silent;
 use serde_json::Value;
@@ -9,7 +8,7 @@ use crate::fixture::{adapter, assert_close, assert_says, floats, ids, json, path
 
 fn model(name: &str) -> LocalModel {
     let source: ModelSource = path("tiny_models").join(name).to_str().unwrap().parse().unwrap();
-    LocalModel::load(&source.resolve(&Silent).unwrap(), &Device::flex()).unwrap()
+    LocalModel::load(&source.resolve(&Silent).unwrap(), &crate::fixture::device()).unwrap()
 }
 
 type Pair = (Vec<u32>, Vec<u32>);
@@ -90,7 +89,8 @@ fn another_adapter_or_another_base_fails() {
     assert_says(test.verify(&file, &here, &adapter("rslora", &here.model)), &words);
     // A base whose weights are a little off: the 4-bit version of the same model.
     let source: ModelSource = path("gguf/llama_tied.q4_0.gguf").to_str().unwrap().parse().unwrap();
-    let other = LocalModel::load(&source.resolve(&Silent).unwrap(), &Device::flex()).unwrap();
+    let other =
+        LocalModel::load(&source.resolve(&Silent).unwrap(), &crate::fixture::device()).unwrap();
     assert_says(test.verify(&file, &other, &plain), &words);
 }
 
