@@ -39,11 +39,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             rejected: sequence(2 * i + 1),
         })
         .collect();
-    for (name, micro_batch_tokens, recompute_blocks) in [
-        ("1 pass of 2048 tokens", 2048, false),
-        ("1 pass, blocks computed again", 2048, true),
-        ("4 passes of 512 tokens", 512, false),
-        ("4 passes, blocks computed again", 512, true),
+    let half = model.clone().with_bf16_products();
+    if let Err(error) = &half {
+        println!("bf16: {error}");
+    }
+    let half = half.unwrap_or_else(|_| model.clone());
+    for (name, model, micro_batch_tokens, recompute_blocks) in [
+        ("f32", &model, 2048, false),
+        ("f32, blocks computed again", &model, 2048, true),
+        ("f32, 4 passes of 512 tokens", &model, 512, false),
+        ("f32, 4 passes, blocks computed again", &model, 512, true),
+        ("bf16 products", &half, 2048, false),
+        ("bf16 products, 4 passes of 512 tokens", &half, 512, false),
     ] {
         let training = TrainConfig {
             epochs: steps + 1,
@@ -54,7 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ..TrainConfig::default()
         };
         let config = DpoConfig { training, ..DpoConfig::default() };
-        let adapter = Adapter::init(&model, &LoraConfig::default(), 1)?;
+        let adapter = Adapter::init(model, &LoraConfig::default(), 1)?;
         let dir = std::env::temp_dir().join(format!("ingrain-bench-{}", std::process::id()));
         let recorder = Recorder::default();
         let run = TrainRun {
@@ -64,7 +71,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             observer: &recorder as &dyn Observer,
             interrupt: &Interrupt::new(),
         };
-        let trainer = DpoTrainer { model: &model, base: "builtin", pairs: &pairs, config: &config };
+        let trainer = DpoTrainer { model, base: "builtin", pairs: &pairs, config: &config };
         let mut result = None;
         let (_, bytes) = support::measure(|| result = Some(trainer.fit(adapter, &run)));
         if let Some(result) = result {

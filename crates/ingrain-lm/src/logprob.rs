@@ -6,6 +6,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::tensor::{Int, Tensor};
 
+use crate::kernels::bf16::HalfWeight;
 use crate::kernels::logprob::{self, Problem};
 use crate::kernels::{self, Dense, Nodes};
 
@@ -34,13 +35,25 @@ pub fn selective_logprob(
     targets: Tensor<1, Int>,
     softcap: Option<f64>,
 ) -> Tensor<1> {
-    fused(&hidden, &head, &targets, softcap)
+    with_half(hidden, head, None, targets, softcap)
+}
+
+/// The same, with a head that may be packed in bf16.
+pub(crate) fn with_half(
+    hidden: Tensor<2>,
+    head: Tensor<2>,
+    half: Option<&HalfWeight>,
+    targets: Tensor<1, Int>,
+    softcap: Option<f64>,
+) -> Tensor<1> {
+    fused(&hidden, &head, half, &targets, softcap)
         .unwrap_or_else(|| compose(hidden, head, targets, softcap))
 }
 
 fn fused(
     hidden: &Tensor<2>,
     head: &Tensor<2>,
+    half: Option<&HalfWeight>,
     targets: &Tensor<1, Int>,
     softcap: Option<f64>,
 ) -> Option<Tensor<1>> {
@@ -52,6 +65,7 @@ fn fused(
     let problem = Problem {
         hidden: hidden.values(),
         head: head.values(),
+        half,
         width,
         targets: &targets,
         softcap: softcap.map(|cap| cap as f32),
@@ -173,10 +187,10 @@ mod tests {
             (logps.inner(), hidden.grad(&gradients).expect("tracked"))
         };
         let (values, gradient) =
-            run(fused(&hidden, &head, &targets, softcap).expect("f32 on Flex"));
+            run(fused(&hidden, &head, None, &targets, softcap).expect("f32 on Flex"));
         let (values_plain, gradient_plain) =
             run(compose(hidden.clone(), head.clone(), targets.clone(), softcap));
-        let untracked = fused(&hidden.clone().inner(), &head, &targets, softcap);
+        let untracked = fused(&hidden.clone().inner(), &head, None, &targets, softcap);
         let untracked = untracked.expect("f32 on Flex");
         assert!(!untracked.is_autodiff());
         for (name, a, b) in [
@@ -232,7 +246,7 @@ mod tests {
     fn no_tokens_give_no_values() {
         let none = |shape: [usize; 2]| Tensor::<2>::zeros(shape, &Device::flex());
         let targets = Tensor::<1, Int>::zeros([0], &Device::flex());
-        let logps = fused(&none([0, 4]), &none([9, 4]), &targets, None).expect("f32 on Flex");
+        let logps = fused(&none([0, 4]), &none([9, 4]), None, &targets, None).expect("f32 on Flex");
         assert_eq!(logps.dims(), [0]);
     }
 }

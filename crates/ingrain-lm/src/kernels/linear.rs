@@ -1,5 +1,6 @@
 //! Frozen maps that share an input, each with an optional low-rank side path, forward and backward.
 
+use super::bf16::HalfWeight;
 use super::matmul::{Matrix, add_product, set_product};
 use super::skinny;
 
@@ -8,6 +9,8 @@ use super::skinny;
 pub(crate) struct Map<'a> {
     /// `[outputs, inputs]`
     pub(crate) weight: &'a [f32],
+    /// The same in bf16, for products of many rows.
+    pub(crate) half: Option<&'a HalfWeight>,
     /// `[outputs]`
     pub(crate) bias: Option<&'a [f32]>,
     pub(crate) inputs: usize,
@@ -69,8 +72,14 @@ pub(crate) fn forward(
         return inner;
     }
     for ((map, y), inner) in maps.iter().zip(ys).zip(&mut inner) {
+        match map.half {
+            Some(half) => half.forward.add_product(y, x),
+            None => {
+                let weight = Matrix::new(map.weight, map.inputs).transposed();
+                add_product(y, 1.0, Matrix::new(x, map.inputs), weight);
+            }
+        }
         let x = Matrix::new(x, map.inputs);
-        add_product(y, 1.0, x, Matrix::new(map.weight, map.inputs).transposed());
         if let (Some(side), Some(inner)) = (map.side, inner) {
             set_product(inner, x, Matrix::new(side.a, map.inputs).transposed());
             let b = Matrix::new(side.b, side.rank).transposed();
@@ -118,10 +127,15 @@ pub(crate) fn backward(
 ) -> Vec<Option<SideGradient>> {
     let mut gradients = Vec::with_capacity(maps.len());
     for ((map, inner), dy) in maps.iter().zip(inner).zip(dys) {
-        let dy = Matrix::new(dy, map.outputs());
-        if let Some(dx) = dx.as_deref_mut() {
-            add_product(dx, 1.0, dy, Matrix::new(map.weight, map.inputs));
+        match (dx.as_deref_mut(), map.half) {
+            (Some(dx), Some(half)) => half.backward.add_product(dx, dy),
+            (Some(dx), None) => {
+                let weight = Matrix::new(map.weight, map.inputs);
+                add_product(dx, 1.0, Matrix::new(dy, map.outputs()), weight);
+            }
+            (None, _) => {}
         }
+        let dy = Matrix::new(dy, map.outputs());
         let (Some(side), Some(inner)) = (map.side, inner) else {
             gradients.push(None);
             continue;

@@ -3,6 +3,7 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::bf16::HalfWeight;
 use super::matmul::{Matrix, set_product};
 use super::simd;
 
@@ -15,6 +16,8 @@ const CHUNK: usize = 128;
 pub(crate) struct Problem<'a> {
     pub(crate) hidden: &'a [f32],
     pub(crate) head: &'a [f32],
+    /// The head in bf16, if products are to use it.
+    pub(crate) half: Option<&'a HalfWeight>,
     pub(crate) width: usize,
     pub(crate) targets: &'a [usize],
     /// `c` where the logits are `c tanh(z / c)`.
@@ -24,7 +27,7 @@ pub(crate) struct Problem<'a> {
 /// `log softmax(hidden head^T)[target]` of every row and, if asked, its derivative with respect to the
 /// row of `hidden`.
 pub(crate) fn forward(problem: Problem<'_>, with_unit: bool) -> (Vec<f32>, Option<Vec<f32>>) {
-    let Problem { hidden, head, width, targets, softcap } = problem;
+    let Problem { hidden, head, half, width, targets, softcap } = problem;
     let vocab = head.len() / width;
     let rows = CHUNK.min(targets.len());
     let mut logits = vec![0.0; rows * vocab];
@@ -35,7 +38,14 @@ pub(crate) fn forward(problem: Problem<'_>, with_unit: bool) -> (Vec<f32>, Optio
         let first = chunk * CHUNK;
         let range = first * width..(first + targets.len()) * width;
         let logits = &mut logits[..targets.len() * vocab];
-        set_product(logits, Matrix::new(&hidden[range.clone()], width), head_rows.transposed());
+        let hidden = &hidden[range.clone()];
+        match half {
+            Some(half) => {
+                logits.fill(0.0);
+                half.forward.add_product(logits, hidden);
+            }
+            None => set_product(logits, Matrix::new(hidden, width), head_rows.transposed()),
+        }
         let values = &mut values[first..first + targets.len()];
         logits.par_chunks_mut(vocab).zip(values).zip(targets).for_each(
             |((logits, value), &target)| {
@@ -44,7 +54,10 @@ pub(crate) fn forward(problem: Problem<'_>, with_unit: bool) -> (Vec<f32>, Optio
         );
         if let Some(unit) = &mut unit {
             // The rows now hold the derivative with respect to the logits.
-            set_product(&mut unit[range], Matrix::new(logits, vocab), head_rows);
+            match half {
+                Some(half) => half.backward.add_product(&mut unit[range], logits),
+                None => set_product(&mut unit[range], Matrix::new(logits, vocab), head_rows),
+            }
         }
     }
     (values, unit)

@@ -6,6 +6,7 @@
 //! ends run and what the tests compare with. A kernel steps aside wherever its inputs are not f32 on
 //! Flex: [`Dense::read`] says so by returning `None`.
 
+pub(crate) mod bf16;
 pub(crate) mod causal_attention;
 pub(crate) mod decode_attention;
 pub(crate) mod linear;

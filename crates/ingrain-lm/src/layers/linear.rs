@@ -1,7 +1,10 @@
 //! A frozen linear map with an optional low-rank side path.
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 
+use crate::kernels::bf16::HalfWeight;
 use crate::kernels::linear::{self, Map};
 use crate::kernels::{self, Dense};
 use crate::lora::LoraPair;
@@ -11,9 +14,17 @@ use crate::lora::LoraPair;
 pub(crate) struct Linear {
     pub(crate) weight: Tensor<2>,
     pub(crate) bias: Option<Tensor<1>>,
+    /// The weight in bf16, where products of many rows are to use it.
+    pub(crate) half: Option<Arc<HalfWeight>>,
 }
 
 impl Linear {
+    /// Packs the weight in bf16; `false` where there are no instructions for it.
+    pub(crate) fn pack(&mut self) -> bool {
+        self.half = half(&self.weight);
+        self.half.is_some()
+    }
+
     /// `x: [tokens, in]` to `[tokens, out]`.
     pub(crate) fn forward(&self, x: Tensor<2>, lora: Option<&LoraPair>) -> Tensor<2> {
         let side = lora.map(|pair| pair.forward(x.clone()));
@@ -28,13 +39,18 @@ impl Linear {
     }
 }
 
+/// A frozen weight, `[out, in]`, in bf16; `None` where there are no instructions for it.
+pub(crate) fn half(weight: &Tensor<2>) -> Option<Arc<HalfWeight>> {
+    HalfWeight::new(Dense::read(weight)?.values(), weight.dims()).map(Arc::new)
+}
+
 /// `x W^T` for a frozen `W` stored `[out, in]`, fast for few rows too.
 pub(crate) fn times_transposed(x: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
     let (Some(values), Some(weights)) = (Dense::read(&x), Dense::read(weight)) else {
         return x.matmul(weight.clone().transpose());
     };
     let ([rows, inputs], [outputs, _]) = (x.dims(), weight.dims());
-    let map = Map { weight: weights.values(), bias: None, inputs, side: None };
+    let map = Map { weight: weights.values(), half: None, bias: None, inputs, side: None };
     let mut y = map.blank(rows);
     linear::forward(rows, values.values(), &[map], &mut [&mut y]);
     kernels::tensor(y, [rows, outputs])

@@ -14,6 +14,6 @@ mod rotary;
 pub(crate) use attention::AttentionMask;
 pub(crate) use block::{DecoderLayer, Span};
 pub(crate) use cache::{KvCache, LayerCache};
-pub(crate) use linear::{Linear, times_transposed};
+pub(crate) use linear::{Linear, half, times_transposed};
 pub(crate) use norm::rms_norm;
 pub(crate) use rotary::Rotary;

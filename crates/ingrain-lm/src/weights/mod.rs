@@ -58,6 +58,7 @@ pub(crate) fn build(
             Ok(Linear {
                 weight: matrix(&format!("{name}.weight"), outputs, inputs)?,
                 bias: has_bias.then(|| vector(format!("{name}.bias"), outputs)).transpose()?,
+                half: None,
             })
         };
         let [q, k, v, o, gate, up, down] = Projection::ALL.map(linear);
@@ -77,7 +78,7 @@ pub(crate) fn build(
         matrix("lm_head.weight", config.vocab_size, hidden)?
     };
     let (config, device) = (config.into(), device.clone());
-    Ok(CausalLm { config, device, embed, layers, norm, head, recompute: false })
+    Ok(CausalLm { config, device, embed, layers, norm, head, head_half: None, recompute: false })
 }
 
 fn read_finite(

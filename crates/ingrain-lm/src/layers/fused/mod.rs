@@ -11,11 +11,14 @@ mod pass;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 
 use super::cache::LayerCache;
 use super::{DecoderLayer, Linear, Span};
 use crate::DecoderConfig;
+use crate::kernels::bf16::HalfWeight;
 use crate::kernels::linear::{Map, Side};
 use crate::kernels::rotary::Angles;
 use crate::kernels::{self, Dense, Nodes};
@@ -68,6 +71,7 @@ struct Block {
 #[derive(Debug)]
 struct Projected {
     weight: Dense,
+    half: Option<Arc<HalfWeight>>,
     bias: Option<Dense>,
     inputs: usize,
     side: Option<SideInputs>,
@@ -138,12 +142,14 @@ impl Projected {
             }
         };
         let inputs = linear.weight.dims()[1];
-        Some(Self { weight: Dense::read(&linear.weight)?, bias, inputs, side })
+        let half = linear.half.clone();
+        Some(Self { weight: Dense::read(&linear.weight)?, half, bias, inputs, side })
     }
 
     fn map(&self) -> Map<'_> {
         Map {
             weight: self.weight.values(),
+            half: self.half.as_deref(),
             bias: self.bias.as_ref().map(Dense::values),
             inputs: self.inputs,
             side: self.side.as_ref().map(|side| Side {

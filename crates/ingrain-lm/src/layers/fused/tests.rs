@@ -60,6 +60,7 @@ impl Case {
             Linear {
                 weight: normal([outputs, inputs], (inputs as f64).powf(-0.5)),
                 bias: bias.then(|| normal([outputs], 0.5)),
+                half: None,
             }
         });
         let norm = || normal([hidden_size], 0.3).add_scalar(1.0);
@@ -153,6 +154,39 @@ fn some_side_paths_or_none_are_enough() {
         for track_x in [false, true] {
             compare(&case, 2, 40, track_x);
         }
+    }
+}
+
+#[test]
+fn products_in_bf16_keep_values_and_gradients_within_two_percent() {
+    if !crate::kernels::bf16::supported() {
+        return;
+    }
+    let mut case = Case::new([9, 3, 64], [576, 200], true, &Projection::ALL);
+    let x = normal([90, 576], 1.0).autodiff().require_grad();
+    let mut adapter = case.adapter.clone();
+    for pair in adapter.pairs.iter_mut().flatten() {
+        pair.a = pair.a.clone().autodiff().require_grad();
+        pair.b = pair.b.clone().autodiff().require_grad();
+    }
+    let run = |case: &Case| {
+        let span = case.span(2, 45);
+        let y = forward(&case.layer, &case.config, &x, &span, Some(&adapter), None);
+        let y = y.expect("f32 on Flex");
+        let gradients = y.clone().powi_scalar(2).sum().backward();
+        let mut found = vec![y.inner(), x.grad(&gradients).expect("tracked")];
+        for pair in adapter.pairs.iter().flatten() {
+            found.extend([&pair.a, &pair.b].map(|t| t.grad(&gradients).expect("tracked")));
+        }
+        found
+    };
+    let exact = run(&case);
+    assert!(case.layer.projections.iter_mut().all(Linear::pack));
+    for (index, (found, exact)) in run(&case).into_iter().zip(exact).enumerate() {
+        let size = exact.clone().powi_scalar(2).mean().sqrt().into_scalar::<f32>();
+        let off = (found - exact).powi_scalar(2).mean().sqrt().into_scalar::<f32>();
+        assert!(off > 0.0, "tensor {index}: bf16 was not used");
+        assert!(off < 0.02 * size, "tensor {index}: off by {off}, {size} being usual");
     }
 }
 
