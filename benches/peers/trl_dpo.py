@@ -3,7 +3,8 @@
     python trl_dpo.py BASE_DIR --dtype f32
 
 TRL as it comes, but for gradient checkpointing (on by default there, a flag here). The reference is
-the same model with the adapter off, computed anew each step.
+the same model with the adapter off, computed anew each step unless `--precompute-reference` says
+otherwise.
 """
 
 import tempfile
@@ -54,6 +55,7 @@ def main() -> None:
             adam_beta2=0.98,
             max_grad_norm=1.0,
             gradient_checkpointing=args.gradient_checkpointing,
+            precompute_ref_log_probs=args.precompute_reference,
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,

@@ -25,6 +25,7 @@ def parse_args(description: str) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=5, help="timed steps, after one that is not")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--gradient-checkpointing", action="store_true")
+    parser.add_argument("--precompute-reference", action="store_true", help="TRL only")
     return parser.parse_args()
 
 

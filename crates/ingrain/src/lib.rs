@@ -9,7 +9,9 @@ mod recipe;
 pub use error::PipelineError;
 pub use persona::Persona;
 pub use pipeline::{Pipeline, Teacher};
-pub use recipe::{DataRecipe, EvaluationRecipe, IntrospectionRecipe, MergeRecipe, Recipe};
+pub use recipe::{
+    DataRecipe, EvaluationRecipe, IntrospectionRecipe, MergeRecipe, Recipe, TrainingPrecision,
+};
 
 pub use ingrain_chat as chat;
 pub use ingrain_constitution as constitution;

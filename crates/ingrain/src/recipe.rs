@@ -38,6 +38,8 @@ pub struct Recipe {
     pub data: DataRecipe,
     /// Size and reach of both adapters.
     pub lora: LoraConfig,
+    /// Arithmetic of products with frozen weights while training. Default f32.
+    pub training_precision: TrainingPrecision,
     /// Preference training on teacher against student.
     pub distillation: DpoConfig,
     /// Training on the model's own reflections and conversations.
@@ -58,6 +60,7 @@ impl Default for Recipe {
             seed: 123_456,
             data: DataRecipe::default(),
             lora: LoraConfig::default(),
+            training_precision: TrainingPrecision::default(),
             distillation: DpoConfig::default(),
             introspection: IntrospectionRecipe::default(),
             merge: MergeRecipe::default(),
@@ -65,6 +68,18 @@ impl Default for Recipe {
             fidelity: DataFidelity::default(),
         }
     }
+}
+
+/// Arithmetic of products with frozen weights; what trains is always f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrainingPrecision {
+    /// The same on every processor.
+    #[default]
+    F32,
+    /// Weights and activations rounded to bf16, sums in f32: several times as fast, on processors with
+    /// AVX-512 BF16 only; refused on others.
+    Bf16,
 }
 
 /// Where preference pairs come from.

@@ -3,12 +3,12 @@
 use ingrain_data::{PreferencePair, Transcript};
 use ingrain_dpo::{DpoTrainer, tokenize_pairs};
 use ingrain_introspection::{SftTrainer, tokenize_transcripts};
-use ingrain_lm::Adapter;
+use ingrain_lm::{Adapter, CausalLm};
 use ingrain_run::{Manifest, StageRun, derive_seed, read_jsonl, sha256_file};
 use ingrain_train::TrainRun;
 
 use super::Context;
-use crate::PipelineError;
+use crate::{PipelineError, TrainingPrecision};
 
 impl Context<'_> {
     /// `distillation/`: an adapter that prefers the teacher's replies to the student's.
@@ -18,6 +18,7 @@ impl Context<'_> {
             .plan("distillation")?
             .json("config", config)?
             .json("lora", &self.recipe.lora)?
+            .json("training_precision", &self.recipe.training_precision)?
             .after(["pairs"])
             .writes(["distillation"]);
         self.stage(manifest, &plan, |stage| {
@@ -31,12 +32,8 @@ impl Context<'_> {
                 );
             }
             let dir = stage.file("distillation");
-            let trainer = DpoTrainer {
-                model: &self.model.model,
-                base: &self.model.identity.sha256,
-                pairs: &pairs,
-                config,
-            };
+            let (model, base) = self.trainee(self.model.model.clone(), String::new())?;
+            let trainer = DpoTrainer { model: &model, base: &base, pairs: &pairs, config };
             let initial = self.fresh_adapter("distillation")?;
             let trained = trainer.fit(initial, &self.train_run("distillation", &dir, stage))?;
             Ok(trained.parameters.save(&dir, &self.model.identity.source)?)
@@ -55,6 +52,7 @@ impl Context<'_> {
             .plan("introspection")?
             .json("config", config)?
             .json("lora", &self.recipe.lora)?
+            .json("training_precision", &self.recipe.training_precision)?
             .after(["distillation", "transcripts"])
             .writes(["introspection"]);
         self.stage(manifest, &plan, |stage| {
@@ -71,14 +69,28 @@ impl Context<'_> {
             }
             let dir = stage.file("introspection");
             let folded = self.model.model.clone().fold(distilled);
-            let base = format!("{}+{}", self.model.identity.sha256, self.distilled_sha256()?);
+            let (model, base) = self.trainee(folded, format!("+{}", self.distilled_sha256()?))?;
             let trainer =
-                SftTrainer { model: &folded, base: &base, transcripts: &transcripts, config };
+                SftTrainer { model: &model, base: &base, transcripts: &transcripts, config };
             let initial = self.fresh_adapter("introspection")?;
             let trained = trainer.fit(initial, &self.train_run("introspection", &dir, stage))?;
             Ok(trained.parameters.save(&dir, &self.model.identity.source)?)
         })?;
         Ok(Adapter::load(&self.run.file("introspection"), &self.model.model)?)
+    }
+
+    /// The model as training computes it, and the name of those weights: the base's digest, what was
+    /// folded into it, and the arithmetic.
+    fn trainee(
+        &self,
+        model: CausalLm,
+        folded: String,
+    ) -> Result<(CausalLm, String), PipelineError> {
+        let base = format!("{}{folded}", self.model.identity.sha256);
+        match self.recipe.training_precision {
+            TrainingPrecision::F32 => Ok((model, base)),
+            TrainingPrecision::Bf16 => Ok((model.with_bf16_products()?, format!("{base} in bf16"))),
+        }
     }
 
     /// Names the weights that introspection trains on, beside the base's own digest.
