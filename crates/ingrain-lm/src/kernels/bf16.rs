@@ -3,7 +3,7 @@
 //! Processors with AVX-512 BF16 multiply pairs of bf16 at several times the rate of f32. No crate that
 //! we know offers that product, so this is one: a panel of 64 columns stays in the second-level cache
 //! while the rows pass by, six at a time, their sums in registers over the whole depth of a block.
-//! [`Packed::new`] returns `None` on every other processor.
+//! Nothing is packed ([`Packed::of_rows`] returns `None`) on every other processor.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -30,32 +30,54 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    /// Packs `B[k, j] = values[k * row + j * column]`; `None` where there are no instructions for it.
+    /// Packs `B`, row-major; `None` where there are no instructions for it.
     ///
     /// # Panics
-    /// If `values` does not hold `depth` times `columns` values.
-    pub(crate) fn new(
-        values: &[f32],
+    /// If there are not `depth` times `columns` values.
+    pub(crate) fn of_rows(values: &[f32], [depth, columns]: [usize; 2]) -> Option<Self> {
+        assert_eq!(values.len(), depth * columns, "B is [depth, columns]");
+        Self::fill([depth, columns], |first, packed| {
+            let end = columns.min(first + PANEL);
+            let rows = values.chunks(2 * columns.max(1)).zip(packed.chunks_exact_mut(PANEL));
+            for (two, packed) in rows {
+                let (even, odd) = two.split_at(columns);
+                for (j, (both, low)) in packed.iter_mut().zip(&even[first..end]).enumerate() {
+                    *both = pack(*low, odd.get(first + j).copied().unwrap_or(0.0));
+                }
+            }
+        })
+    }
+
+    /// Packs `B` from its transpose `[columns, depth]`, row-major; otherwise as [`Packed::of_rows`].
+    ///
+    /// # Panics
+    /// If there are not `depth` times `columns` values.
+    pub(crate) fn of_columns(values: &[f32], [depth, columns]: [usize; 2]) -> Option<Self> {
+        assert_eq!(values.len(), depth * columns, "the transpose of B is [columns, depth]");
+        Self::fill([depth, columns], |first, packed| {
+            let end = columns.min(first + PANEL);
+            let own = values[first * depth..end * depth].chunks_exact(depth.max(1));
+            for (j, column) in own.enumerate() {
+                for (two, packed) in column.chunks(2).zip(packed.chunks_exact_mut(PANEL)) {
+                    packed[j] = pack(two[0], two.get(1).copied().unwrap_or(0.0));
+                }
+            }
+        })
+    }
+
+    /// Has `panel` write each panel, given its first column and zeros.
+    fn fill(
         [depth, columns]: [usize; 2],
-        [row, column]: [usize; 2],
+        panel: impl Fn(usize, &mut [u32]) + Sync,
     ) -> Option<Self> {
         if !supported() {
             return None;
         }
-        assert_eq!(values.len(), depth * columns, "B is [depth, columns]");
-        let pairs = depth.div_ceil(2);
-        let mut packed = vec![0; columns.div_ceil(PANEL) * pairs * PANEL];
-        packed.par_chunks_mut((pairs * PANEL).max(1)).enumerate().for_each(|(panel, packed)| {
-            let first = panel * PANEL;
-            for (pair, packed) in packed.chunks_exact_mut(PANEL).enumerate() {
-                let last = columns.min(first + PANEL);
-                for (j, both) in (first..last).zip(packed) {
-                    let at = |k: usize| if k < depth { values[k * row + j * column] } else { 0.0 };
-                    *both = pack(at(2 * pair), at(2 * pair + 1));
-                }
-            }
-        });
-        Some(Self { values: packed, depth, columns })
+        let size = depth.div_ceil(2) * PANEL;
+        let mut values = vec![0; columns.div_ceil(PANEL) * size];
+        let panels = values.par_chunks_mut(size.max(1)).enumerate();
+        panels.for_each(|(index, values)| panel(index * PANEL, values));
+        Some(Self { values, depth, columns })
     }
 
     /// `C += A B`, both row-major.
@@ -113,8 +135,8 @@ pub(crate) struct HalfWeight {
 impl HalfWeight {
     /// Packs `weight`, row-major; `None` where there are no instructions for it.
     pub(crate) fn new(weight: &[f32], [outputs, inputs]: [usize; 2]) -> Option<Self> {
-        let forward = Packed::new(weight, [inputs, outputs], [1, inputs])?;
-        let backward = Packed::new(weight, [outputs, inputs], [inputs, 1])?;
+        let forward = Packed::of_columns(weight, [inputs, outputs])?;
+        let backward = Packed::of_rows(weight, [outputs, inputs])?;
         Some(Self { forward, backward })
     }
 }
@@ -129,8 +151,14 @@ pub(crate) fn supported() -> bool {
 
 /// Two values to the nearest bf16, ties to even; the first in the low half.
 fn pack(low: f32, high: f32) -> u32 {
-    let round = |x: f32| u32::from(half::bf16::from_f32(x).to_bits());
     round(low) | round(high) << 16
+}
+
+/// The bits of the nearest bf16.
+fn round(x: f32) -> u32 {
+    let bits = x.to_bits();
+    let up = 0x7fff + ((bits >> 16) & 1);
+    if x.is_nan() { 0x7fc0 } else { (bits + up) >> 16 }
 }
 
 #[cfg(test)]
@@ -145,7 +173,7 @@ mod tests {
     #[test]
     fn products_of_small_integers_are_exact_for_ragged_shapes() {
         if !supported() {
-            assert!(Packed::new(&[1.0], [1, 1], [1, 1]).is_none());
+            assert!(Packed::of_rows(&[1.0], [1, 1]).is_none());
             return;
         }
         for rows in [1, 2, 5, 6, 7, 13, 100, 203] {
@@ -153,8 +181,9 @@ mod tests {
                 let (a, b) = (whole(rows * depth, 5), whole(depth * columns, 3));
                 let transposed: Vec<f32> =
                     (0..columns * depth).map(|i| b[i % depth * columns + i / depth]).collect();
-                for (values, strides) in [(&b, [columns, 1]), (&transposed, [1, depth])] {
-                    let packed = Packed::new(values, [depth, columns], strides).expect("supported");
+                let size = [depth, columns];
+                let both = [Packed::of_rows(&b, size), Packed::of_columns(&transposed, size)];
+                for packed in both.map(|packed| packed.expect("supported")) {
                     let mut c = whole(rows * columns, 7);
                     let mut expected = c.clone();
                     packed.add_product(&mut c, &a);
@@ -171,6 +200,14 @@ mod tests {
     }
 
     #[test]
+    fn packed_values_round_as_the_half_crate_rounds() {
+        for x in [0.0, -0.0, 1.003_906_3, -1.011_718_8, 3.4e38, f32::INFINITY, 1e-40, -7.1e-3] {
+            assert_eq!(super::round(x), u32::from(half::bf16::from_f32(x).to_bits()), "{x}");
+        }
+        assert!(half::bf16::from_bits(super::round(f32::NAN) as u16).is_nan());
+    }
+
+    #[test]
     fn values_round_to_the_nearest_bf16() {
         if !supported() {
             return;
@@ -178,7 +215,7 @@ mod tests {
         // 1 + 2^-8 lies between 1 and 1 + 2^-7: to even, 1. A little more goes up.
         let a = [1.0 + 2f32.powi(-8), 1.0 + 2f32.powi(-8) + 2f32.powi(-20), -3.0e38];
         for (x, expected) in a.into_iter().zip([1.0, 1.0 + 2f32.powi(-7), -3.0e38]) {
-            let one = Packed::new(&[1.0], [1, 1], [1, 1]).expect("supported");
+            let one = Packed::of_rows(&[1.0], [1, 1]).expect("supported");
             let mut c = [0.0];
             one.add_product(&mut c, &[x]);
             assert_eq!(c[0], half::bf16::from_f32(expected).to_f32());

@@ -1,6 +1,6 @@
 //! Frozen maps that share an input, each with an optional low-rank side path, forward and backward.
 
-use super::bf16::HalfWeight;
+use super::bf16::{HalfWeight, Packed};
 use super::matmul::{Matrix, add_product, set_product};
 use super::skinny;
 
@@ -28,6 +28,12 @@ pub(crate) struct Side<'a> {
     pub(crate) scale: f32,
 }
 
+impl Side<'_> {
+    fn scaled_b(&self) -> Vec<f32> {
+        self.b.iter().map(|b| b * self.scale).collect()
+    }
+}
+
 /// Derivatives with respect to a side path: of `A`, `[rank, inputs]`, and of `B`, `[outputs, rank]`.
 pub(crate) struct SideGradient {
     pub(crate) a: Vec<f32>,
@@ -43,10 +49,62 @@ impl Map<'_> {
     /// `x A^T` of the side path, if there is one.
     pub(crate) fn narrow(&self, x: &[f32]) -> Option<Vec<f32>> {
         let side = self.side?;
-        let x = Matrix::new(x, self.inputs);
-        let mut inner = vec![0.0; x.rows() * side.rank];
-        set_product(&mut inner, x, Matrix::new(side.a, self.inputs).transposed());
+        let mut inner = vec![0.0; x.len() / self.inputs * side.rank];
+        let half = self.half.and_then(|_| Packed::of_columns(side.a, [self.inputs, side.rank]));
+        match half {
+            Some(a) => a.add_product(&mut inner, x),
+            None => self.set_narrow(side, x, &mut inner),
+        }
         Some(inner)
+    }
+
+    fn set_narrow(&self, side: Side<'_>, x: &[f32], inner: &mut [f32]) {
+        let a = Matrix::new(side.a, self.inputs).transposed();
+        set_product(inner, Matrix::new(x, self.inputs), a);
+    }
+
+    fn side_forward(&self, side: Side<'_>, x: &[f32], inner: &mut [f32], y: &mut [f32]) {
+        self.set_narrow(side, x, inner);
+        let b = Matrix::new(side.b, side.rank).transposed();
+        add_product(y, side.scale, Matrix::new(inner, side.rank), b);
+    }
+
+    /// `inner` comes as zeros. `None`, having done nothing, where there are no instructions for it.
+    fn side_forward_in_bf16(
+        &self,
+        side: Side<'_>,
+        x: &[f32],
+        inner: &mut [f32],
+        y: &mut [f32],
+    ) -> Option<()> {
+        let a = Packed::of_columns(side.a, [self.inputs, side.rank])?;
+        let b = Packed::of_columns(&side.scaled_b(), [side.rank, self.outputs()])?;
+        a.add_product(inner, x);
+        b.add_product(y, inner);
+        Some(())
+    }
+
+    /// From `dy` to the derivative with respect to `inner`, and adds to that with respect to `x`.
+    fn side_backward(&self, side: Side<'_>, dy: &[f32], dx: Option<&mut [f32]>) -> Vec<f32> {
+        let mut d_inner = vec![0.0; dy.len() / self.outputs() * side.rank];
+        let packed = self.half.and_then(|_| {
+            let b = Packed::of_rows(&side.scaled_b(), [self.outputs(), side.rank])?;
+            Some((b, Packed::of_rows(side.a, [side.rank, self.inputs])?))
+        });
+        if let Some((b, a)) = packed {
+            b.add_product(&mut d_inner, dy);
+            if let Some(dx) = dx {
+                a.add_product(dx, &d_inner);
+            }
+            return d_inner;
+        }
+        let dy = Matrix::new(dy, self.outputs());
+        add_product(&mut d_inner, side.scale, dy, Matrix::new(side.b, side.rank));
+        if let Some(dx) = dx {
+            let d_inner = Matrix::new(&d_inner, side.rank);
+            add_product(dx, 1.0, d_inner, Matrix::new(side.a, self.inputs));
+        }
+        d_inner
     }
 
     /// A place for the output of `rows` rows, for [`forward`] to add to.
@@ -79,11 +137,9 @@ pub(crate) fn forward(
                 add_product(y, 1.0, Matrix::new(x, map.inputs), weight);
             }
         }
-        let x = Matrix::new(x, map.inputs);
-        if let (Some(side), Some(inner)) = (map.side, inner) {
-            set_product(inner, x, Matrix::new(side.a, map.inputs).transposed());
-            let b = Matrix::new(side.b, side.rank).transposed();
-            add_product(y, side.scale, Matrix::new(inner, side.rank), b);
+        let (Some(side), Some(inner)) = (map.side, inner) else { continue };
+        if map.half.is_none() || map.side_forward_in_bf16(side, x, inner, y).is_none() {
+            map.side_forward(side, x, inner, y);
         }
     }
     inner
@@ -135,17 +191,13 @@ pub(crate) fn backward(
             }
             (None, _) => {}
         }
-        let dy = Matrix::new(dy, map.outputs());
         let (Some(side), Some(inner)) = (map.side, inner) else {
             gradients.push(None);
             continue;
         };
-        let mut d_inner = vec![0.0; inner.len()];
-        add_product(&mut d_inner, side.scale, dy, Matrix::new(side.b, side.rank));
+        let d_inner = map.side_backward(side, dy, dx.as_deref_mut());
         let d_inner = Matrix::new(&d_inner, side.rank);
-        if let Some(dx) = dx.as_deref_mut() {
-            add_product(dx, 1.0, d_inner, Matrix::new(side.a, map.inputs));
-        }
+        let dy = Matrix::new(dy, map.outputs());
         let mut gradient = SideGradient { a: vec![0.0; side.a.len()], b: vec![0.0; side.b.len()] };
         set_product(&mut gradient.a, d_inner.transposed(), Matrix::new(x, map.inputs));
         let inner = Matrix::new(inner, side.rank);

@@ -26,11 +26,6 @@ impl<'a> Matrix<'a> {
         Self { values, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
-    /// How many rows.
-    pub(crate) fn rows(&self) -> usize {
-        self.rows
-    }
-
     /// The same values with rows and columns exchanged.
     pub(crate) fn transposed(self) -> Self {
         Self {

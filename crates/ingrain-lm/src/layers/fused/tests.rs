@@ -167,7 +167,8 @@ fn products_in_bf16_keep_values_and_gradients_within_two_percent() {
     let mut adapter = case.adapter.clone();
     for pair in adapter.pairs.iter_mut().flatten() {
         pair.a = pair.a.clone().autodiff().require_grad();
-        pair.b = pair.b.clone().autodiff().require_grad();
+        // Large scores would make the softmax, not the arithmetic, decide the error.
+        pair.b = pair.b.clone().mul_scalar(0.05).autodiff().require_grad();
     }
     let run = |case: &Case| {
         let span = case.span(2, 45);
