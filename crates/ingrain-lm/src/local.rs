@@ -1,5 +1,6 @@
 //! A model on this machine behind the seams [`ChatModel`] and [`Scorer`].
 
+use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::Device;
@@ -12,9 +13,12 @@ use ingrain_tokenizer::{ChatTokenizer, RenderOptions};
 
 use crate::source::{ModelFiles, ModelFormat, ModelIdentity};
 use crate::{
-    Adapter, CausalLm, Generation, Generator, LmError, Prompt, TokenBatch, TokenSequence,
+    Adapter, CausalLm, Generation, Generator, LmError, Prompt, SelfTest, TokenBatch, TokenSequence,
     side_by_side,
 };
+
+/// Beside an adapter, what it is known to do.
+const SELFTEST_FILE: &str = "selftest.json";
 
 /// Tokens, padding included, that one scoring pass runs over.
 const SCORE_TOKENS: usize = 1024;
@@ -77,6 +81,25 @@ impl LocalModel {
     #[must_use]
     pub fn with_adapter(&self, adapter: Option<Adapter>) -> Self {
         Self { adapter, ..self.clone() }
+    }
+
+    /// The same model with the adapter of a directory, proven: it must change something, and where a
+    /// `selftest.json` lies beside it, must do here what it did where it was made.
+    ///
+    /// # Errors
+    /// As [`Adapter::load`]; [`LmError::Adapter`] if it changes nothing; [`LmError::File`] if the self-test
+    /// fails, which names the base weights that it holds for.
+    pub fn adapted(&self, dir: &Path) -> Result<Self, LmError> {
+        let adapter = Adapter::load(dir, &self.model)?;
+        if adapter.is_identity() {
+            let reason = format!("{} changes nothing: every B is zero", dir.display());
+            return Err(LmError::Adapter(reason));
+        }
+        let selftest = dir.join(SELFTEST_FILE);
+        if selftest.is_file() {
+            SelfTest::read(&selftest)?.verify(&selftest, self, &adapter)?;
+        }
+        Ok(self.with_adapter(Some(adapter)))
     }
 
     /// The same model with other weights of the same shape (an adapter folded in, say).

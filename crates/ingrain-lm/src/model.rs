@@ -7,7 +7,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use crate::batch::TokenBatch;
 use crate::kernels::bf16::HalfWeight;
 use crate::layers::{
-    AttentionMask, DecoderLayer, KvCache, Linear, Rotary, Span, half, rms_norm, times_transposed,
+    AttentionMask, DecoderLayer, KvCache, Linear, Rotary, Span, Spans, half, rms_norm,
+    times_transposed,
 };
 use crate::logprob;
 use crate::{Adapter, DecoderConfig, LmError};
@@ -30,6 +31,8 @@ pub struct CausalLm {
     pub(crate) head_half: Option<Arc<HalfWeight>>,
     /// Whether backward passes compute the inside of each block again.
     pub(crate) recompute: bool,
+    /// Names of tensors that were left out by rule.
+    pub(crate) skipped: Vec<String>,
 }
 
 impl CausalLm {
@@ -45,7 +48,21 @@ impl CausalLm {
         &self.device
     }
 
-    /// The output weights, `[vocab, hidden]`.
+    /// Tensors of the file that were left out by rule: those that read images, a tied head written out
+    /// again, tables that are computed here.
+    #[must_use]
+    pub fn skipped_tensors(&self) -> &[String] {
+        &self.skipped
+    }
+
+    /// Number of weights, a tied head counted once.
+    #[must_use]
+    pub fn num_parameters(&self) -> usize {
+        let sizes = self.named_weights().into_iter().map(|(_, weight)| weight.num_values());
+        sizes.sum()
+    }
+
+    /// The output weights, `[vocab, hidden]`. Logits may be capped: see [`DecoderConfig::final_softcap`].
     #[must_use]
     pub fn head(&self) -> Tensor<2> {
         self.head.clone()
@@ -91,13 +108,11 @@ impl CausalLm {
     #[must_use]
     pub fn hidden(&self, tokens: Tensor<2, Int>, adapter: Option<&Adapter>) -> Tensor<3> {
         let [batch, seq] = tokens.dims();
-        let rotary = Rotary::shared(&self.config, seq, &self.device);
-        let recompute = self.recompute;
-        let span = Span { batch, seq, rotary, mask: AttentionMask::Causal, recompute };
-        let mut x = self.embed.clone().select(0, tokens.reshape([batch * seq]));
+        let spans = self.reading(batch, seq, self.recompute);
+        let mut x = self.embedded(tokens.reshape([batch * seq]));
         for (index, layer) in self.layers.iter().enumerate() {
             let side = adapter.map(|a| &a.layers[index]);
-            x = layer.forward(&self.config, x, &span, side, None);
+            x = layer.forward(&self.config, x, spans.of(layer.kind), side, None);
         }
         rms_norm(x, &self.norm, self.config.rms_norm_eps).reshape([
             batch,
@@ -113,7 +128,8 @@ impl CausalLm {
     pub fn logits(&self, tokens: Tensor<2, Int>, adapter: Option<&Adapter>) -> Tensor<3> {
         let [batch, seq] = tokens.dims();
         let hidden = self.hidden(tokens, adapter).reshape([batch * seq, self.config.hidden_size]);
-        hidden.matmul(self.head.clone().transpose()).reshape([batch, seq, self.config.vocab_size])
+        let logits = self.capped(hidden.matmul(self.head.clone().transpose()));
+        logits.reshape([batch, seq, self.config.vocab_size])
     }
 
     /// Log-probability of every completion token of a batch, in order, in nats.
@@ -129,8 +145,8 @@ impl CausalLm {
         let hidden = hidden
             .reshape([rows * seq, self.config.hidden_size])
             .select(0, batch.positions.clone());
-        let half = self.head_half.as_deref();
-        logprob::with_half(hidden, self.head.clone(), half, batch.targets.clone(), None)
+        let (half, softcap) = (self.head_half.as_deref(), self.config.final_softcap);
+        logprob::with_half(hidden, self.head.clone(), half, batch.targets.clone(), softcap)
     }
 
     /// The model with `adapter` added into its weights: `W + scale * B A`.
@@ -195,9 +211,8 @@ impl CausalLm {
             }
             last.push((row * seq + prompt.len() - 1) as i32);
         }
-        let rotary = Rotary::shared(&self.config, seq, &self.device);
-        let span = Span { batch, seq, rotary, mask: AttentionMask::Causal, recompute: false };
-        let x = self.run_cached(ids, &span, adapter, cache);
+        let spans = self.reading(batch, seq, false);
+        let x = self.run_cached(ids, &spans, adapter, cache);
         let last = Tensor::from_data(TensorData::new(last, [batch]), &self.device);
         self.read_out(x.select(0, last))
     }
@@ -214,31 +229,63 @@ impl CausalLm {
         cache: &mut KvCache,
     ) -> Tensor<2> {
         let batch = tokens.len();
-        let mask = AttentionMask::hiding(hidden, cache.len() + 1, &self.device);
-        let rotary = Rotary::at(&self.config, batch, positions, &self.device);
-        let span = Span { batch, seq: 1, rotary, mask, recompute: false };
+        let (config, device, keys) = (&*self.config, &self.device, cache.len() + 1);
+        let spans = Spans::new(config, |kind| Span {
+            batch,
+            seq: 1,
+            rotary: Rotary::at(config, kind.rope, batch, positions.clone(), device),
+            mask: AttentionMask::hiding(hidden, keys, config.window(kind), device),
+            recompute: false,
+        });
         let ids = tokens.iter().map(|&t| t as i32).collect();
-        let x = self.run_cached(ids, &span, adapter, cache);
+        let x = self.run_cached(ids, &spans, adapter, cache);
         self.read_out(x)
     }
 
     fn run_cached(
         &self,
         ids: Vec<i32>,
-        span: &Span,
+        spans: &Spans,
         adapter: Option<&Adapter>,
         cache: &mut KvCache,
     ) -> Tensor<2> {
-        let ids = TensorData::new(ids, [span.batch * span.seq]);
-        let mut x = self.embed.clone().select(0, Tensor::from_data(ids, &self.device));
+        let tokens = ids.len();
+        let ids = TensorData::new(ids, [tokens]);
+        let mut x = self.embedded(Tensor::from_data(ids, &self.device));
         for (index, layer) in self.layers.iter().enumerate() {
             let side = adapter.map(|a| &a.layers[index]);
-            x = layer.forward(&self.config, x, span, side, Some(&mut cache.layers[index]));
+            let (span, cache) = (spans.of(layer.kind), &mut cache.layers[index]);
+            x = layer.forward(&self.config, x, span, side, Some(cache));
         }
         x
     }
 
     fn read_out(&self, x: Tensor<2>) -> Tensor<2> {
-        times_transposed(rms_norm(x, &self.norm, self.config.rms_norm_eps), &self.head)
+        let hidden = rms_norm(x, &self.norm, self.config.rms_norm_eps);
+        self.capped(times_transposed(hidden, &self.head))
+    }
+
+    /// What the blocks need to know to read `seq` tokens a row from the beginning.
+    fn reading(&self, batch: usize, seq: usize, recompute: bool) -> Spans {
+        let (config, device) = (&*self.config, &self.device);
+        Spans::new(config, |kind| Span {
+            batch,
+            seq,
+            rotary: Rotary::shared(config, kind.rope, seq, device),
+            mask: AttentionMask::reading(seq, config.window(kind)),
+            recompute,
+        })
+    }
+
+    fn embedded(&self, ids: Tensor<1, Int>) -> Tensor<2> {
+        let x = self.embed.clone().select(0, ids);
+        if self.config.embed_scale == 1.0 { x } else { x.mul_scalar(self.config.embed_scale) }
+    }
+
+    fn capped(&self, logits: Tensor<2>) -> Tensor<2> {
+        match self.config.final_softcap {
+            Some(cap) => logits.div_scalar(cap).tanh().mul_scalar(cap),
+            None => logits,
+        }
     }
 }

@@ -12,7 +12,7 @@ mod norm;
 mod rotary;
 
 pub(crate) use attention::AttentionMask;
-pub(crate) use block::{DecoderLayer, Span};
+pub(crate) use block::{DecoderLayer, Norm, OutputNorms, QkNorms, Span, Spans};
 pub(crate) use cache::{KvCache, LayerCache};
 pub(crate) use linear::{Linear, half, times_transposed};
 pub(crate) use norm::rms_norm;

@@ -2,6 +2,7 @@
 //! (the files under `fixtures/`, each with the script that made it).
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod algebra;
 mod batch;
 mod broken;
 mod builtin;

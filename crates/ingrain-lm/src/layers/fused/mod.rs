@@ -33,6 +33,9 @@ pub(super) fn forward(
     adapter: Option<&LayerAdapter>,
     cache: Option<&mut LayerCache>,
 ) -> Option<Tensor<2>> {
+    if !layer.is_plain(config, span) {
+        return None;
+    }
     if cache.as_deref().is_some_and(|cache| span.seq > 1 && cache.len() > 0) {
         return None;
     }

@@ -5,6 +5,7 @@ use burn::tensor::{Device, Distribution, Tensor};
 use super::super::{AttentionMask, DecoderLayer, LayerCache, Linear, Rotary, Span};
 use super::forward;
 use crate::DecoderConfig;
+use crate::config::{Activation, Family, LayerKind, LayerRope};
 use crate::lora::{LayerAdapter, LoraPair, Projection};
 
 /// A block of random weights.
@@ -40,6 +41,17 @@ impl Case {
         let [num_heads, num_kv_heads, head_dim] = heads;
         let [hidden_size, intermediate_size] = widths;
         let config = DecoderConfig {
+            family: Family::Llama,
+            nested: false,
+            layers: vec![LayerKind::PLAIN],
+            sliding_window: None,
+            attention_scale: (head_dim as f64).powf(-0.5),
+            rope_local_theta: 100.0,
+            embed_scale: 1.0,
+            qk_norm: false,
+            output_norms: false,
+            activation: Activation::Silu,
+            final_softcap: None,
             vocab_size: 11,
             hidden_size,
             intermediate_size,
@@ -52,7 +64,8 @@ impl Case {
             rope_scaling: None,
             max_position: 512,
             tie_embeddings: true,
-            attention_bias: bias,
+            qkv_bias: bias,
+            output_bias: bias,
             mlp_bias: bias,
         };
         let projections = Projection::ALL.map(|which| {
@@ -64,7 +77,14 @@ impl Case {
             }
         });
         let norm = || normal([hidden_size], 0.3).add_scalar(1.0);
-        let layer = DecoderLayer { input_norm: norm(), post_attention_norm: norm(), projections };
+        let layer = DecoderLayer {
+            kind: LayerKind::PLAIN,
+            input_norm: norm(),
+            post_attention_norm: norm(),
+            qk_norms: None,
+            output_norms: None,
+            projections,
+        };
         let mut adapter = LayerAdapter::default();
         for (at, &which) in adapted.iter().enumerate() {
             let rank = 3 + at;
@@ -78,7 +98,7 @@ impl Case {
     }
 
     fn span(&self, batch: usize, seq: usize) -> Span {
-        let rotary = Rotary::shared(&self.config, seq, &Device::flex());
+        let rotary = Rotary::shared(&self.config, LayerRope::Global, seq, &Device::flex());
         Span { batch, seq, rotary, mask: AttentionMask::Causal, recompute: false }
     }
 }
@@ -247,7 +267,7 @@ fn reading_token_by_token_equals_reading_at_once() {
     let read = run(&prompt, &case.span(batch, first), Some(&mut cache));
     assert_close(read.reshape([batch, first, hidden]), whole.clone().narrow(1, 0, first), "prompt");
     for at in first..seq {
-        let rotary = Rotary::at(&case.config, batch, vec![at; batch], &device);
+        let rotary = Rotary::at(&case.config, LayerRope::Global, batch, vec![at; batch], &device);
         let span = Span { batch, seq: 1, rotary, mask: AttentionMask::Causal, recompute: false };
         let token = x.clone().narrow(1, at, 1).reshape([batch, hidden]);
         let y = run(&token, &span, Some(&mut cache)).reshape([batch, 1, hidden]);
@@ -280,9 +300,9 @@ fn decoding_with_gaps_and_dropped_rows_equals_the_composition() {
             }
             let rows = lengths.len();
             let positions = lengths.iter().map(|len| len + step).collect();
-            let rotary = Rotary::at(&case.config, rows, positions, &device);
+            let rotary = Rotary::at(&case.config, LayerRope::Global, rows, positions, &device);
             let gaps: Vec<_> = lengths.iter().map(|&len| len..prompt).collect();
-            let mask = AttentionMask::hiding(&gaps, prompt + step + 1, &device);
+            let mask = AttentionMask::hiding(&gaps, prompt + step + 1, None, &device);
             let span = Span { batch: rows, seq: 1, rotary, mask, recompute: false };
             let x = normal([rows, hidden], 1.0);
             let y = forward(&case.layer, &case.config, &x, &span, adapter, Some(&mut fast));
