@@ -16,6 +16,7 @@ mod lora;
 mod model;
 mod parallel;
 mod selftest;
+mod small_file;
 mod source;
 mod weights;
 
@@ -25,6 +26,7 @@ pub use device::device;
 pub use error::LmError;
 pub use export::ExportOptions;
 pub use generate::{Generation, Generator, Prompt};
+pub use load::StoredType;
 pub use local::LocalModel;
 pub use logprob::selective_logprob;
 pub use lora::{Adapter, Compressed, LoraConfig, MergeMode, ModuleNorm, Projection, merge_exact};

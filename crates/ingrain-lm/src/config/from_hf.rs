@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::fields::Fields;
 use super::{Activation, DecoderConfig, Family, LayerKind, LayerRope, RopeScaling};
-use crate::LmError;
+use crate::{LmError, small_file};
 
 /// Fields that ask for something this crate does not compute.
 const UNSUPPORTED: [(&str, &str); 2] = [
@@ -31,7 +31,7 @@ impl DecoderConfig {
     /// [`LmError::Io`] if it cannot be read, [`LmError::File`] naming the field that is missing, of the
     /// wrong type, absurd, or asks for an architecture that is not supported.
     pub fn from_hf_file(path: &Path) -> Result<Self, LmError> {
-        let text = std::fs::read_to_string(path).map_err(LmError::io(path))?;
+        let text = small_file::read(path)?;
         let value: Value = serde_json::from_str(&text)
             .map_err(|e| LmError::file(path, format!("is not valid JSON: {e}")))?;
         let object =

@@ -120,7 +120,6 @@ impl RopeScaling {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::super::fields::Fields;
     use super::RopeScaling;

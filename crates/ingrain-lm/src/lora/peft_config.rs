@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::Projection;
 use super::adapter::{Adapter, LayerAdapter};
-use crate::LmError;
+use crate::{LmError, small_file};
 
 /// Fields that ask for something this crate does not compute, and what each of them is.
 const UNSUPPORTED: [(&str, &str); 12] = [
@@ -45,7 +45,7 @@ pub(super) struct Scales {
 impl Scales {
     pub(super) fn read(path: &Path) -> Result<Self, LmError> {
         let bad = |reason: String| LmError::file(path, reason);
-        let text = std::fs::read_to_string(path).map_err(LmError::io(path))?;
+        let text = small_file::read(path)?;
         let config: Value =
             serde_json::from_str(&text).map_err(|e| bad(format!("is not valid JSON: {e}")))?;
         match config.get("peft_type").and_then(Value::as_str) {

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
+use safetensors::Dtype;
 use serde_json::Value;
 
 use super::tensor_file::TensorFile;
 use super::{WeightSource, text_name};
 use crate::LmError;
 use crate::config::Family;
+use crate::small_file;
 
 /// The tensors of an HF directory.
 pub(crate) struct HfWeights {
@@ -41,9 +43,16 @@ impl HfWeights {
     }
 }
 
+impl HfWeights {
+    /// Type and bytes of every tensor.
+    pub(crate) fn stored_types(&self) -> Vec<(Dtype, u64)> {
+        self.shards.iter().flat_map(TensorFile::stored_types).collect()
+    }
+}
+
 /// The distinct shard files of an index, which must lie in the directory itself.
 pub(crate) fn shard_names(index: &Path) -> Result<Vec<String>, LmError> {
-    let text = std::fs::read_to_string(index).map_err(LmError::io(index))?;
+    let text = small_file::read(index)?;
     let value: Value = serde_json::from_str(&text)
         .map_err(|e| LmError::file(index, format!("is not valid JSON: {e}")))?;
     let map = value

@@ -64,6 +64,12 @@ impl TensorFile {
         names
     }
 
+    /// Type and bytes of every tensor.
+    pub(crate) fn stored_types(&self) -> Vec<(Dtype, u64)> {
+        let bytes = |info: &TensorInfo| (info.data_offsets.1 - info.data_offsets.0) as u64;
+        self.metadata.tensors().into_values().map(|info| (info.dtype, bytes(info))).collect()
+    }
+
     /// The shape of a tensor, if it is there.
     pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
         self.metadata.info(name).map(|info| info.shape.as_slice())

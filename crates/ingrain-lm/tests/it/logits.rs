@@ -126,3 +126,23 @@ fn the_newer_nesting_of_names_means_the_same_model() {
     std::fs::write(&file, safetensors::serialize(renamed, None).unwrap()).unwrap();
     check("gemma3_multimodal", &try_load(dir.path()).unwrap());
 }
+
+#[test]
+fn files_say_what_they_hold_without_reading_it() {
+    use ingrain_lm::{Family, ModelSource};
+    let files = |name: &str| {
+        let source: ModelSource = path(name).to_str().unwrap().parse().unwrap();
+        source.resolve(&ingrain_run::Silent).unwrap()
+    };
+    let gguf = files("gguf/llama_tied.q4_0.gguf");
+    let types = gguf.stored_types().unwrap();
+    // Two layers of seven matrices, and the embedding; two norms a layer and the last one.
+    assert_eq!((types["Q4_0"].tensors, types["F32"].tensors), (15, 5));
+    assert_eq!(types["F32"].bytes, 5 * 64 * 4);
+    assert_eq!(gguf.config().unwrap().family, Family::Llama);
+    let sharded = files("tiny_models/llama3_scaled");
+    let types = sharded.stored_types().unwrap();
+    let model = tiny("llama3_scaled");
+    assert_eq!(types["F32"].bytes, 4 * model.num_parameters() as u64);
+    assert_eq!(&sharded.config().unwrap(), model.config());
+}

@@ -16,6 +16,7 @@ mod gradients;
 mod hub;
 mod logits;
 mod logprob;
+mod memory;
 mod merge;
 mod peft;
 mod selftest;
