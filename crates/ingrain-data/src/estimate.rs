@@ -45,7 +45,7 @@ impl Estimator<'_> {
     /// use ingrain_chat::{Message, Price};
     /// use ingrain_data::{Estimator, Prompt};
     ///
-    /// let words = |m: &[Message]| m.iter().map(|m| m.content.split(' ').count()).sum();
+    /// let words = |m: &[Message]| m.iter().map(|m| m.content.split(' ').count()).sum::<usize>();
     /// let price = Price { prompt_per_million: 1.0, completion_per_million: 2.0 };
     /// let estimator = Estimator {
     ///     count_tokens: &words, reply_tokens: 100, tokens_per_sec: 50.0, price: Some(price),
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn each_turn_of_a_conversation_pays_for_all_before_it() {
-        let words = |m: &[Message]| m.iter().map(|m| m.content.split(' ').count()).sum();
+        let words = |m: &[Message]| m.iter().map(|m| m.content.split(' ').count()).sum::<usize>();
         let estimator =
             Estimator { count_tokens: &words, reply_tokens: 10, tokens_per_sec: 1.0, price: None };
         let plan = InteractionPlan {

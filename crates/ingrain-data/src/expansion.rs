@@ -231,7 +231,7 @@ impl<'a> Shelf<'a> {
             }
             let judged = numbered(line).ok_or(RejectReason::Malformed).and_then(|text| {
                 let question = Question::new(text);
-                self.objection(assertion, &question).map_or(Ok(question), Err)
+                self.objection(&question).map_or(Ok(question), Err)
             });
             match judged {
                 Ok(question) => self.kept[assertion].push(question),
@@ -243,29 +243,29 @@ impl<'a> Shelf<'a> {
         }
     }
 
-    fn objection(&self, assertion: usize, question: &Question) -> Option<RejectReason> {
+    fn objection(&self, question: &Question) -> Option<RejectReason> {
         if question.words.is_empty() {
             return Some(RejectReason::Malformed);
         }
         if word_count(&question.text) > self.expansion.max_words {
             return Some(RejectReason::TooLong);
         }
-        let rivals = self.rivals(assertion);
+        let rivals = self.rivals();
         let near = rivals.map(|kept| (kept, overlap(&question.words, &kept.words)));
         let near = near.filter(|&(_, share)| share > self.expansion.max_overlap);
         let (kept, overlap) = near.max_by(|a, b| a.1.total_cmp(&b.1))?;
         Some(RejectReason::NearDuplicate { of: kept.text.clone(), overlap })
     }
 
-    /// The assertion's own questions (faithful: the last one's) and everything kept, of whichever
-    /// assertion.
-    fn rivals(&self, assertion: usize) -> impl Iterator<Item = &Question> {
-        let compared = match self.expansion.fidelity.duplicates {
-            Fidelity::Corrected => assertion,
-            Fidelity::Faithful => self.kept.len() - 1,
+    /// Everything kept: own and new questions of every assertion. Faithful: the own questions of the
+    /// last assertion alone, and the new ones.
+    fn rivals(&self) -> impl Iterator<Item = &Question> {
+        let last = self.kept.len() - 1;
+        let from = move |a: usize| match self.expansion.fidelity.duplicates {
+            Fidelity::Faithful if a != last => self.own[a],
+            _ => 0,
         };
-        let new = self.kept.iter().zip(&self.own).flat_map(|(kept, &own)| &kept[own..]);
-        self.kept[compared][..self.own[compared]].iter().chain(new)
+        self.kept.iter().enumerate().flat_map(move |(a, kept)| &kept[from(a)..])
     }
 
     fn into_prompts(self) -> (Vec<Prompt>, ExpansionReport) {

@@ -40,8 +40,8 @@ impl From<Fidelity> for Wording {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataFidelity {
-    /// Faithful: a new question is compared with the own questions of the *last* assertion instead
-    /// of those of its own (and, either way, with what was kept).
+    /// Faithful: of the questions that a constitution brings, a new one is compared with those of
+    /// the *last* assertion only, not with its own (and, either way, with new ones that were kept).
     pub duplicates: Fidelity,
     /// Faithful: the guidance (free or leading) never reaches the system prompt of
     /// self-interactions.

@@ -70,7 +70,8 @@ pub fn write_transcripts_parquet(
     path: impl AsRef<Path>,
     transcripts: &[Transcript],
 ) -> Result<(), DataError> {
-    write(path.as_ref(), transcripts, &[("messages", |t: &Transcript| &t.messages)])
+    let columns: [Column<Transcript>; 1] = [("messages", |t| &t.messages)];
+    write(path.as_ref(), transcripts, &columns)
 }
 
 type Column<T> = (&'static str, fn(&T) -> &[Message]);

@@ -64,7 +64,8 @@ pub fn read_reference_distillation(
             out.prompts.push(Prompt { id: next.clone(), text, assertion: None });
             (next, 0)
         });
-        let sample = std::mem::replace(samples, *samples + 1);
+        let sample = *samples;
+        *samples += 1;
         let reply = |column: &str| {
             let text = record.get(column).and_then(Value::as_str)?;
             Some(reply(id, question, sample, text))
@@ -94,7 +95,8 @@ pub fn read_reference_reflections(path: impl AsRef<Path>) -> Result<Vec<Reply>, 
     let number = |(task, text): (String, String)| {
         let tasks = seen.len();
         let (at, samples) = seen.entry(task.clone()).or_insert((tasks, 0));
-        let sample = std::mem::replace(samples, *samples + 1);
+        let sample = *samples;
+        *samples += 1;
         reply(&format!("task-{at:02}"), &task, sample, &text)
     };
     Ok(texts.drain(..).map(number).collect())

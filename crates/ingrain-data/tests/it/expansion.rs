@@ -66,8 +66,8 @@ fn near_duplicates_of_own_questions_and_of_everything_kept_are_rejected_with_a_r
             ("a00-q01", "Name three rivers."),
             ("a00-q02", "Is tea better than coffee?"),
             ("a01-q00", "My cat died last night."),
-            ("a01-q01", "How do I boil an egg?"),
-            ("a01-q02", "Write a limerick."),
+            ("a01-q01", "Write a limerick."),
+            ("a01-q02", "What else?"),
         ]
     );
     assert!(report.lacking.is_empty());
@@ -78,6 +78,8 @@ fn near_duplicates_of_own_questions_and_of_everything_kept_are_rejected_with_a_r
             (0, "Sure, here they are:"),
             (0, "1. How do I boil an egg well?"),
             (1, "1. Please name three rivers."),
+            (1, "2. How do I boil an egg?"),
+            (1, "1. Is tea better than coffee?"),
         ]
     );
     assert_eq!(report.rejected[0].reason, RejectReason::Malformed);

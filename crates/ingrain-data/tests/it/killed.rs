@@ -44,7 +44,7 @@ fn run(folder: &Path, url: &str) {
         .unwrap();
     let mut student = store::<Reply>(&folder.join("student.jsonl"));
     student_replies(&setting.generation("student", &model), &prompts, 5, &mut student).unwrap();
-    let count_tokens = |m: &[Message]| m.iter().map(|m| m.content.len()).sum();
+    let count_tokens = |m: &[Message]| m.iter().map(|m| m.content.len()).sum::<usize>();
     let filter = PairFilter {
         max_tokens: 1024,
         count_tokens: &count_tokens,
