@@ -31,6 +31,25 @@ pub enum Event {
         /// Tokens processed so far in this process.
         tokens: u64,
     },
+    /// How a stage is getting on, at most twice a second.
+    Meter {
+        /// Stage name.
+        stage: String,
+        /// Units done so far, those of earlier runs included.
+        done: u64,
+        /// Units in all.
+        total: u64,
+        /// Units a second in this process.
+        per_sec: f64,
+        /// Requests of this process that failed.
+        failed: u64,
+        /// Tokens processed so far in this process.
+        tokens: u64,
+        /// Money so far, in the user's currency, where it is counted.
+        cost: Option<f64>,
+        /// Seconds that the rest will take at this rate; none before anything is done.
+        eta_secs: Option<f64>,
+    },
     /// One optimiser step of a trainer.
     Step {
         /// Stage name.
