@@ -7,7 +7,7 @@ mod pipeline;
 mod recipe;
 
 pub use error::PipelineError;
-pub use persona::Persona;
+pub use persona::{Persona, PersonaPart};
 pub use pipeline::{Pipeline, Teacher};
 pub use recipe::{
     DataRecipe, EvaluationRecipe, IntrospectionRecipe, MergeRecipe, Recipe, TrainingPrecision,
