@@ -115,8 +115,9 @@ fn main() -> ExitCode {
         } else {
             print_summary(&summary);
             println!(
-                "\nAdapter: {0}\nAsk it: cargo run --release --example generate -- --adapter {0} --prompt \"...\"",
-                out.join("persona").display()
+                "\nReport: {1}\nAdapter: {0}\nAsk it: cargo run --release --example generate -- --adapter {0} --prompt \"...\"",
+                out.join("persona").display(),
+                out.join("report.html").display()
             );
         }
         Ok(())

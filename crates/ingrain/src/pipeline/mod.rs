@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use ingrain_chat::{ChatModel, Recorded};
 use ingrain_constitution::{Contribution, PromptSet};
 use ingrain_lm::{LocalModel, ModelSource};
+use ingrain_report::Report;
 use ingrain_run::{
     Interrupt, Manifest, Observer, RunDir, StagePlan, StageRun, StageSummary, Summary,
     peak_rss_bytes, write_atomic, write_json_atomic,
@@ -75,7 +76,8 @@ pub(crate) struct Context<'a> {
 }
 
 impl Pipeline<'_> {
-    /// Runs every stage that is not finished yet, and writes `summary.json`.
+    /// Runs every stage that is not finished yet, and writes `summary.json` and
+    /// `report.html`.
     ///
     /// # Errors
     /// [`PipelineError::Interrupted`] after a request to stop; otherwise that of the stage that
@@ -125,6 +127,7 @@ impl Pipeline<'_> {
             samples: evaluated.samples,
         };
         write_json_atomic(context.run.file("summary.json"), &summary)?;
+        Report::open(&[context.run.path()])?.write(context.run.path())?;
         Ok(summary)
     }
 
