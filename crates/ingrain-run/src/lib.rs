@@ -23,6 +23,7 @@ mod plan;
 mod record;
 mod rundir;
 mod stage;
+mod suite;
 mod summary;
 mod timer;
 
@@ -40,5 +41,6 @@ pub use plan::StagePlan;
 pub use record::{OutputFile, StageRecord, StageState};
 pub use rundir::RunDir;
 pub use stage::StageRun;
+pub use suite::{Cell, Chart, Estimate, Figure, Series, Shift, SuiteReport, Table};
 pub use summary::{ByModel, Heldout, Sample, StageSummary, Summary};
 pub use timer::StageTimer;

@@ -7,7 +7,7 @@ mod pipeline;
 mod recipe;
 
 pub use error::PipelineError;
-pub use persona::Persona;
+pub use persona::{Persona, PersonaPart};
 pub use pipeline::{Pipeline, Teacher};
 pub use recipe::{
     DataRecipe, EvaluationRecipe, IntrospectionRecipe, MergeRecipe, Recipe, TrainingPrecision,
@@ -21,6 +21,7 @@ pub use ingrain_eval as eval;
 pub use ingrain_gguf as gguf;
 pub use ingrain_introspection as introspection;
 pub use ingrain_lm as lm;
+pub use ingrain_report as report;
 pub use ingrain_run as run;
 pub use ingrain_tokenizer as tokenizer;
 pub use ingrain_train as train;

@@ -1,6 +1,6 @@
 //! Stages that make data: prompts, replies, pairs, reflections, conversations, transcripts.
 
-use ingrain_chat::{ChatModel, Message, Recorded, Sampling};
+use ingrain_chat::{ChatModel, Message, Sampling};
 use ingrain_constitution::InteractionKind;
 use ingrain_data::{
     Assembly, Conversation, Generation, InteractionPlan, InteractionTurn, PairFilter, Prompt,
@@ -15,8 +15,8 @@ use crate::PipelineError;
 impl Context<'_> {
     /// `prompts.jsonl`, `teacher.jsonl`, `student.jsonl`, `pairs.jsonl`.
     pub(crate) fn data(&self, manifest: &mut Manifest) -> Result<(), PipelineError> {
-        let prompts = Prompt::of_constitution(&self.persona.constitution);
-        let plan = self.plan("prompts")?.writes(["prompts.jsonl"]);
+        let prompts = self.persona.prompts();
+        let plan = self.plan("prompts")?.json("prompts", &prompts)?.writes(["prompts.jsonl"]);
         self.stage(manifest, &plan, |stage| {
             write_jsonl(stage.file("prompts.jsonl"), &prompts)?;
             stage.count("prompts.jsonl", prompts.len() as u64);
@@ -34,19 +34,15 @@ impl Context<'_> {
             .json("sampling", &data.teacher)?
             .json("samples", &data.samples_per_question)?;
         let plan = match self.teacher {
-            Teacher::Recorded(path) => plan.file("recorded", path)?,
+            Teacher::Recorded(recorded) => plan.json("recorded", &recorded.lines())?,
             Teacher::Model(_, name) => plan.text("teacher", name),
         };
         let plan = plan.after(["prompts"]).writes(["teacher.jsonl"]);
-        let constitution = &self.persona.constitution;
+        let constitution = self.persona.constitution();
         let system = self.prompts.teacher_system(constitution, &self.recipe.assistant_name)?;
         self.stage(manifest, &plan, |stage| {
-            let recorded;
             let model: &dyn ChatModel = match self.teacher {
-                Teacher::Recorded(path) => {
-                    recorded = Recorded::open(path)?;
-                    &recorded
-                }
+                Teacher::Recorded(recorded) => recorded,
                 Teacher::Model(model, _) => *model,
             };
             let mut store = JsonlStore::<Reply>::open(stage.file("teacher.jsonl"))?;
@@ -129,7 +125,7 @@ impl Context<'_> {
         model: &LocalModel,
     ) -> Result<(), PipelineError> {
         let recipe = &self.recipe.introspection;
-        let constitution = &self.persona.constitution;
+        let constitution = self.persona.constitution();
         let system = self.prompts.reflection_system(constitution, &self.recipe.assistant_name)?;
         let tasks = self.prompts.reflection_tasks()?;
         let plan = self
@@ -158,8 +154,8 @@ impl Context<'_> {
             .into_iter()
             .map(|kind| {
                 let plan = InteractionPlan::new(
-                    &self.prompts,
-                    &self.persona.constitution,
+                    self.prompts,
+                    self.persona.constitution(),
                     &self.recipe.assistant_name,
                     kind,
                     self.recipe.fidelity,
