@@ -3,6 +3,7 @@
 mod batch;
 mod config;
 mod device;
+mod divergence;
 mod error;
 mod export;
 mod generate;
@@ -15,6 +16,7 @@ mod logprob;
 mod lora;
 mod model;
 mod parallel;
+mod policy;
 mod selftest;
 mod small_file;
 mod source;
@@ -23,6 +25,7 @@ mod weights;
 pub use batch::{TokenBatch, TokenSequence};
 pub use config::{Activation, DecoderConfig, Family, LayerKind, LayerRope, RopeScaling};
 pub use device::device;
+pub use divergence::{KlDirection, vocab_kl};
 pub use error::LmError;
 pub use export::ExportOptions;
 pub use generate::{Generation, Generator, Prompt};
@@ -32,6 +35,7 @@ pub use logprob::selective_logprob;
 pub use lora::{Adapter, Compressed, LoraConfig, MergeMode, ModuleNorm, Projection, merge_exact};
 pub use model::CausalLm;
 pub use parallel::side_by_side;
+pub use policy::{Policy, Readout};
 pub use selftest::{SelfTest, SelfTestBase, SelfTestCase};
 pub use source::{
     AdapterSource, BUILTIN_MODEL, HubId, ModelFiles, ModelFormat, ModelIdentity, ModelSource,

@@ -82,7 +82,7 @@ fn fused(
 
 /// `dh = dy * unit`, row by row.
 #[derive(Debug)]
-struct UnitBackward;
+pub(crate) struct UnitBackward;
 
 impl Backward<Flex, 1> for UnitBackward {
     type State = Dense;

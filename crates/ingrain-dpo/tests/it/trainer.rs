@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::{Int, Tensor};
 use ingrain_dpo::{DpoConfig, DpoError, DpoTrainer, LossSpec, TokenizedPair};
 use ingrain_lm::{Adapter, CausalLm, LoraConfig};
-use ingrain_train::{TrainConfig, TrainError, Trained};
+use ingrain_train::{Objective as _, TrainConfig, TrainError, Trained};
 
 use crate::fixtures::{Recorder, bits, made_up_pairs, model};
 
@@ -39,7 +39,8 @@ fn train(
     dir: &Path,
     recorder: &Recorder,
 ) -> Result<Trained<Adapter>, DpoError> {
-    DpoTrainer { model, base: "tiny", pairs, config }.fit(fresh(model), &recorder.run(dir))
+    DpoTrainer { model, base: "tiny", pairs, config, reference_cache: None }
+        .fit(fresh(model), &recorder.run(dir))
 }
 
 #[test]
@@ -140,4 +141,49 @@ fn other_data_does_not_continue_a_checkpoint() {
     let error = train(&model, &other, &config(1), dir.path(), &Recorder::default());
     let message = error.expect_err("another run's checkpoint").to_string();
     assert!(message.contains("other training settings, losses or data"), "{message}");
+}
+
+#[test]
+fn full_vocabulary_kl_starts_at_zero_and_holds_the_policy_back() {
+    let (model, pairs) = (model(), made_up_pairs(4));
+    let run = |losses: &str| {
+        let losses = serde_json::from_str(losses).expect("an objective");
+        let config = DpoConfig { losses, ..config(10) };
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let recorder = Recorder::default();
+        train(&model, &pairs, &config, dir.path(), &recorder).expect("trains");
+        recorder
+    };
+    let weak = run(r#"[{"nll": 1.0}, {"kl": 0.0001}]"#);
+    let strong = run(r#"[{"nll": 1.0}, {"kl": 10.0}]"#);
+    let last = |recorder: &Recorder| recorder.metric("kl").pop().expect("measured");
+    assert!(weak.metric("kl")[0].abs() < 1e-5, "{:?}", weak.metric("kl"));
+    assert!(last(&strong) < 0.2 * last(&weak), "{} {}", last(&strong), last(&weak));
+    assert!((strong.metric("loss_kl")[5] - strong.metric("kl")[5]).abs() < 1e-6);
+}
+
+#[test]
+fn what_a_pair_costs_does_not_depend_on_its_neighbours() {
+    // Batches hold several sequences side by side: one pair's tokens must not reach another's.
+    let (model, pairs) = (model(), made_up_pairs(5));
+    let policy = crate::fixtures::adapter(&model);
+    let config = DpoConfig {
+        losses: serde_json::from_str(r#"[{"simpo": 1.0}, {"nll": 1.0}]"#).expect("an objective"),
+        ..DpoConfig::default()
+    };
+    let cost = |pairs: &[TokenizedPair], examples: &[usize]| {
+        let objective = ingrain_dpo::DpoObjective::new(&model, "tiny", pairs, None, &config);
+        let cost = objective.expect("valid").cost(examples, &policy).expect("priced");
+        f64::from(cost.loss.into_scalar::<f32>())
+    };
+    let alone: f64 = (0..5).map(|i| cost(&pairs, &[i])).sum();
+    let together = cost(&pairs, &[0, 1, 2, 3, 4]);
+    assert!((alone - together).abs() < 1e-4, "{alone} {together}");
+    // Other tokens in the neighbours leave the first pair's cost as it is, to the last bit of rounding.
+    let mut others = pairs.clone();
+    for pair in &mut others[1..] {
+        pair.chosen.ids.iter_mut().chain(&mut pair.rejected.ids).for_each(|id| *id = 3 + *id % 300);
+    }
+    let rest = |pairs: &[TokenizedPair]| cost(pairs, &[0, 1, 2, 3, 4]) - cost(pairs, &[1, 2, 3, 4]);
+    assert!((rest(&pairs) - rest(&others)).abs() < 1e-4);
 }

@@ -33,7 +33,14 @@ impl Context<'_> {
             }
             let dir = stage.file("distillation");
             let (model, base) = self.trainee(self.model.model.clone(), String::new())?;
-            let trainer = DpoTrainer { model: &model, base: &base, pairs: &pairs, config };
+            let cache = reference_cache();
+            let trainer = DpoTrainer {
+                model: &model,
+                base: &base,
+                pairs: &pairs,
+                config,
+                reference_cache: Some(&cache),
+            };
             let initial = self.fresh_adapter("distillation")?;
             let trained = trainer.fit(initial, &self.train_run("distillation", &dir, stage))?;
             Ok(trained.parameters.save(&dir, &self.model.identity.source)?)
@@ -111,4 +118,9 @@ impl Context<'_> {
     ) -> TrainRun<'r> {
         TrainRun { stage, dir, resume: run.is_resumed(), observer: run, interrupt: self.interrupt }
     }
+}
+
+/// Reference log-probabilities of all runs of this user.
+fn reference_cache() -> std::path::PathBuf {
+    ingrain_lm::cache_dir().join("reference_logps")
 }
