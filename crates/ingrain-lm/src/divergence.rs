@@ -31,7 +31,8 @@ pub enum KlDirection {
 ///
 /// As in [`selective_logprob`](crate::selective_logprob) the gradient with respect to `h` is computed
 /// in the forward pass, chunk by chunk, where the policy's head is frozen; a trainable head is
-/// differentiated by the graph and keeps `[tokens, vocab]` values for it.
+/// differentiated by the graph and keeps `[tokens, vocab]` values for it. Capped logits are the ones
+/// compared.
 ///
 /// # Shapes
 /// - both hidden states: `[tokens, hidden]` (the widths may differ), the policy's tracked or not
@@ -39,14 +40,13 @@ pub enum KlDirection {
 /// - output: `[tokens]`, tracked if the policy is
 #[must_use]
 pub fn vocab_kl(policy: &Readout, reference: &Readout, direction: KlDirection) -> Tensor<1> {
-    let reference = Readout::new(
-        reference.hidden.clone().without_autodiff(),
-        reference.head.clone().without_autodiff(),
-    );
+    let reference = Readout {
+        hidden: reference.hidden.clone().without_autodiff(),
+        head: reference.head.clone().without_autodiff(),
+        ..reference.clone()
+    };
     if policy.head.is_autodiff() {
-        let p = policy.hidden.clone().matmul(policy.head.clone().transpose());
-        let q = reference.hidden.matmul(reference.head.transpose());
-        return plain(p, q, direction);
+        return plain(policy.logits(), reference.logits(), direction);
     }
     fused(policy, &reference, direction).unwrap_or_else(|| compose(policy, &reference, direction))
 }
@@ -56,9 +56,15 @@ fn fused(policy: &Readout, reference: &Readout, direction: KlDirection) -> Optio
     let mut nodes = Nodes::default();
     let (hidden, head) = (nodes.read(&policy.hidden)?, Dense::read(&policy.head)?);
     let (other, other_head) = (Dense::read(&reference.hidden)?, Dense::read(&reference.head)?);
-    let policy = divergence::Side { hidden: hidden.values(), head: head.values(), width };
+    let side = |readout: &Readout, hidden, head, width| divergence::Side {
+        hidden,
+        head,
+        width,
+        softcap: readout.softcap.map(|cap| cap as f32),
+    };
+    let policy = side(policy, hidden.values(), head.values(), width);
     let width = reference.hidden.dims()[1];
-    let reference = divergence::Side { hidden: other.values(), head: other_head.values(), width };
+    let reference = side(reference, other.values(), other_head.values(), width);
     let (values, unit) = divergence::forward(policy, reference, direction, nodes.any_tracked());
     Some(match unit {
         Some(unit) => {
@@ -80,11 +86,12 @@ fn compose(policy: &Readout, reference: &Readout, direction: KlDirection) -> Ten
     let (mut values, mut units) = (Vec::new(), Vec::new());
     for start in (0..tokens).step_by(CHUNK) {
         let rows = CHUNK.min(tokens - start);
-        let logits = |hidden: &Tensor<2>, head: &Tensor<2>| {
-            hidden.clone().narrow(0, start, rows).matmul(head.clone().transpose())
+        let logits = |hidden: &Tensor<2>, readout: &Readout| {
+            Readout { hidden: hidden.clone().narrow(0, start, rows), ..readout.clone() }.logits()
         };
-        let p = activation::log_softmax(logits(&hidden, &policy.head), 1);
-        let q = activation::log_softmax(logits(&reference.hidden, &reference.head), 1);
+        let capped = logits(&hidden, policy);
+        let p = activation::log_softmax(capped.clone(), 1);
+        let q = activation::log_softmax(logits(&reference.hidden, reference), 1);
         let (value, slope) = match direction {
             KlDirection::Reverse => {
                 let (ratio, p) = (p.clone() - q, p.exp());
@@ -98,6 +105,10 @@ fn compose(policy: &Readout, reference: &Readout, direction: KlDirection) -> Ten
         };
         values.push(value.reshape([rows]));
         if tracked {
+            let slope = match policy.softcap {
+                Some(cap) => slope * capped.div_scalar(cap).square().neg().add_scalar(1.0),
+                None => slope,
+            };
             units.push(slope.matmul(policy.head.clone()));
         }
     }
@@ -107,6 +118,17 @@ fn compose(policy: &Readout, reference: &Readout, direction: KlDirection) -> Ten
     }
     let slope = (policy.hidden.clone() * Tensor::cat(units, 0)).sum_dim(1).reshape([tokens]);
     value - slope.clone().detach() + slope
+}
+
+impl Readout {
+    /// `[tokens, vocab]`
+    fn logits(&self) -> Tensor<2> {
+        let logits = self.hidden.clone().matmul(self.head.clone().transpose());
+        match self.softcap {
+            Some(cap) => logits.div_scalar(cap).tanh().mul_scalar(cap),
+            None => logits,
+        }
+    }
 }
 
 /// From logits, differentiated by the graph.
@@ -130,7 +152,7 @@ mod tests {
 
     fn outcome(kl: impl FnOnce(&Readout) -> Tensor<1>, policy: &Readout) -> (Vec<f32>, Vec<f32>) {
         let hidden = policy.hidden.clone().autodiff().require_grad();
-        let values = kl(&Readout::new(hidden.clone(), policy.head.clone()));
+        let values = kl(&Readout { hidden: hidden.clone(), ..policy.clone() });
         let [tokens] = values.dims();
         let weights: Vec<f32> = (0..tokens).map(|i| 0.5 + i as f32 % 3.0).collect();
         let weights = Tensor::<1>::from_floats(weights.as_slice(), &Device::flex());
@@ -149,28 +171,22 @@ mod tests {
 
     #[test]
     fn kernels_and_composition_equal_what_the_graph_derives() {
-        for (tokens, widths, vocab, size) in [
-            (1, [1, 1], 2, 1.0),
-            (3, [4, 7], 9, 1.0),
-            (70, [16, 8], 301, 0.5),
-            (130, [5, 5], 77, 3.0),
+        for (tokens, widths, vocab, size, softcap) in [
+            (1, [1, 1], 2, 1.0, None),
+            (3, [4, 7], 9, 1.0, Some(2.0)),
+            (70, [16, 8], 301, 0.5, None),
+            (130, [5, 5], 77, 3.0, Some(8.0)),
         ] {
-            let policy = Readout {
-                hidden: random([tokens, widths[0]], size),
-                head: random([vocab, widths[0]], 1.0),
+            let readout = |width: usize, softcap| {
+                let head = random([vocab, width], 1.0);
+                Readout { softcap, ..Readout::new(random([tokens, width], size), head) }
             };
-            let reference = Readout {
-                hidden: random([tokens, widths[1]], size),
-                head: random([vocab, widths[1]], 1.0),
-            };
+            let policy = readout(widths[0], softcap);
+            let reference = readout(widths[1], softcap.map(|cap| cap + 1.0));
             for direction in [KlDirection::Reverse, KlDirection::Forward] {
                 let what = format!("{tokens} tokens, {vocab} words, {direction:?}");
                 let expected = outcome(
-                    |policy| {
-                        let logits =
-                            |r: &Readout| r.hidden.clone().matmul(r.head.clone().transpose());
-                        plain(logits(policy), logits(&reference), direction)
-                    },
+                    |policy| plain(policy.logits(), reference.logits(), direction),
                     &policy,
                 );
                 let kernel = |p: &Readout| fused(p, &reference, direction).expect("f32 on Flex");

@@ -17,6 +17,8 @@ pub struct Readout {
     pub head: Tensor<2>,
     /// The head in bf16, where single log-probabilities are to use it.
     pub(crate) half: Option<Arc<HalfWeight>>,
+    /// `c` where the logits are `c tanh(z / c)`.
+    pub softcap: Option<f64>,
 }
 
 /// Something trainable that, together with a frozen [`CausalLm`], makes a policy.
@@ -43,16 +45,16 @@ impl Policy for Adapter {
 }
 
 impl Readout {
-    /// Hidden states `[tokens, hidden]` under a head `[vocab, hidden]`.
+    /// Hidden states `[tokens, hidden]` under a head `[vocab, hidden]`, logits not capped.
     #[must_use]
     pub fn new(hidden: Tensor<2>, head: Tensor<2>) -> Self {
-        Self { hidden, head, half: None }
+        Self { hidden, head, half: None, softcap: None }
     }
 
     /// Log-probabilities of the completion tokens of the batch that it was made from.
     #[must_use]
     pub fn logprobs(self, batch: &TokenBatch) -> Tensor<1> {
         let half = self.half.as_deref();
-        logprob::with_half(self.hidden, self.head, half, batch.targets.clone(), None)
+        logprob::with_half(self.hidden, self.head, half, batch.targets.clone(), self.softcap)
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Side<'a> {
     pub(crate) hidden: &'a [f32],
     pub(crate) head: &'a [f32],
     pub(crate) width: usize,
+    /// `c` where the logits are `c tanh(z / c)`.
+    pub(crate) softcap: Option<f32>,
 }
 
 impl Side<'_> {
@@ -34,6 +36,9 @@ impl Side<'_> {
         let hidden = &self.hidden[first * self.width..(first + rows) * self.width];
         let head = Matrix::new(self.head, self.width);
         set_product(out, Matrix::new(hidden, self.width), head.transposed());
+        if let Some(cap) = self.softcap {
+            out.par_iter_mut().for_each(|z| *z = cap * (*z / cap).tanh());
+        }
     }
 }
 
@@ -59,7 +64,9 @@ pub(crate) fn forward(
         p.par_chunks_mut(vocab)
             .zip(q.par_chunks_mut(vocab))
             .zip(&mut values[first..first + rows])
-            .for_each(|((p, q), value)| *value = simd::dispatch(Row { p, q, direction }));
+            .for_each(|((p, q), value)| {
+                *value = simd::dispatch(Row { p, q, direction, softcap: policy.softcap })
+            });
         if let Some(unit) = &mut unit {
             // The rows of `p` now hold the derivative with respect to the policy's logits.
             let unit = &mut unit[first * width..(first + rows) * width];
@@ -75,6 +82,8 @@ struct Row<'a> {
     /// In: the reference's logits. Out: of no use.
     q: &'a mut [f32],
     direction: KlDirection,
+    /// The policy's.
+    softcap: Option<f32>,
 }
 
 impl WithSimd for Row<'_> {
@@ -82,14 +91,15 @@ impl WithSimd for Row<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> f32 {
-        let Self { p, q, direction } = self;
+        let Self { p, q, direction, softcap } = self;
+        let capped = softcap.map(|cap| (cap, p.to_vec()));
         let log_total = |logits: &[f32]| {
             let max = simd::max(simd, logits);
             max + simd::sum_exp_shifted(simd, logits, max).ln()
         };
         let (p_total, q_total) = (log_total(p), log_total(q));
         let shift = q_total - p_total;
-        match direction {
+        let divergence = match direction {
             KlDirection::Reverse => {
                 for (q, p) in q.iter_mut().zip(p.iter()) {
                     *q = *p - *q + shift;
@@ -111,6 +121,12 @@ impl WithSimd for Row<'_> {
                 }
                 simd::dot(simd, q, &ratio)
             }
+        };
+        if let Some((cap, capped)) = capped {
+            for (slope, z) in p.iter_mut().zip(capped) {
+                *slope *= 1.0 - (z / cap) * (z / cap);
+            }
         }
+        divergence
     }
 }

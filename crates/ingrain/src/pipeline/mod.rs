@@ -6,7 +6,11 @@
 mod data;
 mod evaluation;
 mod persona;
+mod subset;
 mod training;
+
+pub(crate) use subset::nested;
+pub(crate) use training::reference_cache;
 
 use std::path::PathBuf;
 
@@ -68,6 +72,33 @@ impl Pipeline<'_> {
     /// [`PipelineError::Interrupted`] after a request to stop; otherwise that of the stage that
     /// failed. What is finished stays.
     pub fn run(&self) -> Result<Summary, PipelineError> {
+        let (context, mut manifest) = self.open()?;
+        context.data(&mut manifest)?;
+        let distilled = context.distillation(&mut manifest)?;
+        context.introspection_data(&mut manifest, &distilled)?;
+        let introspection = context.introspection(&mut manifest, &distilled)?;
+        let persona = context.persona(&mut manifest, &distilled, &introspection)?;
+        let evaluated = context.evaluation(&mut manifest, &distilled, &persona)?;
+
+        let stages: Vec<StageSummary> = manifest
+            .stages()
+            .iter()
+            .map(|s| StageSummary::new(s.name.clone(), s.seconds, s.tokens))
+            .collect();
+        let summary = Summary {
+            seconds_total: stages.iter().map(|s| s.seconds).sum(),
+            peak_rss_bytes: peak_rss_bytes(),
+            stages,
+            heldout: evaluated.heldout,
+            perplexity: evaluated.perplexity,
+            samples: evaluated.samples,
+        };
+        write_json_atomic(context.run.file("summary.json"), &summary)?;
+        Ok(summary)
+    }
+
+    /// Locks the run directory, loads the model, and writes the resolved recipe down.
+    pub(crate) fn open(&self) -> Result<(Context<'_>, Manifest), PipelineError> {
         let run = RunDir::open(&self.out)?;
         let mut manifest = Manifest::open(run.path())?;
         if !self.resume {
@@ -92,34 +123,13 @@ impl Pipeline<'_> {
             observer: self.observer,
             interrupt: &self.interrupt,
         };
-        context.data(&mut manifest)?;
-        let distilled = context.distillation(&mut manifest)?;
-        context.introspection_data(&mut manifest, &distilled)?;
-        let introspection = context.introspection(&mut manifest, &distilled)?;
-        let persona = context.persona(&mut manifest, &distilled, &introspection)?;
-        let evaluated = context.evaluation(&mut manifest, &distilled, &persona)?;
-
-        let stages: Vec<StageSummary> = manifest
-            .stages()
-            .iter()
-            .map(|s| StageSummary::new(s.name.clone(), s.seconds, s.tokens))
-            .collect();
-        let summary = Summary {
-            seconds_total: stages.iter().map(|s| s.seconds).sum(),
-            peak_rss_bytes: peak_rss_bytes(),
-            stages,
-            heldout: evaluated.heldout,
-            perplexity: evaluated.perplexity,
-            samples: evaluated.samples,
-        };
-        write_json_atomic(context.run.file("summary.json"), &summary)?;
-        Ok(summary)
+        Ok((context, manifest))
     }
 }
 
 impl Context<'_> {
     /// A stage's plan, with what every stage depends on.
-    fn plan(&self, name: &str) -> Result<StagePlan, PipelineError> {
+    pub(crate) fn plan(&self, name: &str) -> Result<StagePlan, PipelineError> {
         Ok(StagePlan::new(name)
             .json("seed", &self.recipe.seed)?
             .json("model", &self.model.identity)?
@@ -128,7 +138,7 @@ impl Context<'_> {
     }
 
     /// Runs a stage under the manifest and turns a request to stop into the one error for it.
-    fn stage(
+    pub(crate) fn stage(
         &self,
         manifest: &mut Manifest,
         plan: &StagePlan,
