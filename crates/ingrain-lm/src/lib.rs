@@ -3,8 +3,10 @@
 mod batch;
 mod config;
 mod device;
+mod divergence;
 mod error;
 mod export;
+mod full_weights;
 mod generate;
 mod interpolate;
 mod kernels;
@@ -15,6 +17,7 @@ mod logprob;
 mod lora;
 mod model;
 mod parallel;
+mod policy;
 mod selftest;
 mod small_file;
 mod source;
@@ -23,8 +26,10 @@ mod weights;
 pub use batch::{TokenBatch, TokenSequence};
 pub use config::{Activation, DecoderConfig, Family, LayerKind, LayerRope, RopeScaling};
 pub use device::device;
+pub use divergence::{KlDirection, vocab_kl};
 pub use error::LmError;
 pub use export::ExportOptions;
+pub use full_weights::FullWeights;
 pub use generate::{Generation, Generator, Prompt};
 pub use load::StoredType;
 pub use local::LocalModel;
@@ -32,6 +37,7 @@ pub use logprob::selective_logprob;
 pub use lora::{Adapter, Compressed, LoraConfig, MergeMode, ModuleNorm, Projection, merge_exact};
 pub use model::CausalLm;
 pub use parallel::side_by_side;
+pub use policy::{Policy, Readout};
 pub use selftest::{SelfTest, SelfTestBase, SelfTestCase};
 pub use source::{
     AdapterSource, BUILTIN_MODEL, HubId, ModelFiles, ModelFormat, ModelIdentity, ModelSource,

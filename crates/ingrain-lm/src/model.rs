@@ -10,8 +10,7 @@ use crate::layers::{
     AttentionMask, DecoderLayer, KvCache, Linear, Rotary, Span, Spans, half, rms_norm,
     times_transposed,
 };
-use crate::logprob;
-use crate::{Adapter, DecoderConfig, LmError};
+use crate::{Adapter, DecoderConfig, LmError, Readout};
 
 /// A decoder-only language model with frozen weights.
 ///
@@ -140,13 +139,24 @@ impl CausalLm {
     /// Only the hidden states before completion tokens reach the head.
     #[must_use]
     pub fn completion_logprobs(&self, batch: &TokenBatch, adapter: Option<&Adapter>) -> Tensor<1> {
+        self.readout(batch, adapter).logprobs(batch)
+    }
+
+    /// The hidden states before every completion token of a batch, `[sum(batch.counts), hidden]`, and
+    /// the head that reads them.
+    #[must_use]
+    pub fn readout(&self, batch: &TokenBatch, adapter: Option<&Adapter>) -> Readout {
         let [rows, seq] = batch.tokens.dims();
         let hidden = self.hidden(batch.tokens.clone(), adapter);
         let hidden = hidden
             .reshape([rows * seq, self.config.hidden_size])
             .select(0, batch.positions.clone());
-        let (half, softcap) = (self.head_half.as_deref(), self.config.final_softcap);
-        logprob::with_half(hidden, self.head.clone(), half, batch.targets.clone(), softcap)
+        Readout {
+            hidden,
+            head: self.head.clone(),
+            half: self.head_half.clone(),
+            softcap: self.config.final_softcap,
+        }
     }
 
     /// The model with `adapter` added into its weights: `W + scale * B A`.

@@ -97,6 +97,15 @@ impl Observer for Silent {
     fn on_event(&self, _event: &Event) {}
 }
 
+/// Hands every event to several observers, in order.
+pub struct Several<'a>(pub Vec<&'a dyn Observer>);
+
+impl Observer for Several<'_> {
+    fn on_event(&self, event: &Event) {
+        self.0.iter().for_each(|observer| observer.on_event(event));
+    }
+}
+
 /// An observer that keeps everything, for tests and for callers that look afterwards.
 ///
 /// # Examples

@@ -1,11 +1,15 @@
 //! Character training of LLM assistants: the facade, the recipe and the pipeline.
 
+mod ablation;
 mod card;
+mod compare;
 mod error;
 mod persona;
 mod pipeline;
 mod recipe;
 
+pub use ablation::{IntrospectionAuthor, IntrospectionBase, IntrospectionTexts};
+pub use compare::{Comparison, Method, Row};
 pub use error::PipelineError;
 pub use persona::{Persona, PersonaPart};
 pub use pipeline::{Pipeline, Teacher};

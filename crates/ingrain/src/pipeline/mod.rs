@@ -6,7 +6,11 @@
 mod data;
 mod evaluation;
 mod persona;
+mod subset;
 mod training;
+
+pub(crate) use subset::nested;
+pub(crate) use training::reference_cache;
 
 use std::path::{Path, PathBuf};
 
@@ -83,29 +87,7 @@ impl Pipeline<'_> {
     /// [`PipelineError::Interrupted`] after a request to stop; otherwise that of the stage that
     /// failed. What is finished stays.
     pub fn run(&self) -> Result<Summary, PipelineError> {
-        let run = RunDir::open(&self.out)?;
-        let mut manifest = Manifest::open(run.path())?;
-        if !self.resume {
-            manifest.forget_all()?;
-        }
-        write_atomic(run.file("recipe.yaml"), self.recipe.to_yaml()?.as_bytes())?;
-        let constitution = self.persona.constitution().to_yaml();
-        write_atomic(run.file("constitution.yaml"), constitution.as_bytes())?;
-        let device = ingrain_lm::device(&self.device)?;
-        let files = self.recipe.model.parse::<ModelSource>()?.resolve(self.observer)?;
-        let mut model = LocalModel::load(&files, &device)?;
-        model.interrupt = self.interrupt.clone();
-        self.set_facts(&mut manifest, &model)?;
-        let context = Context {
-            recipe: &self.recipe,
-            persona: &self.persona,
-            teacher: &self.teacher,
-            prompts: &self.prompts,
-            model,
-            run,
-            observer: self.observer,
-            interrupt: &self.interrupt,
-        };
+        let (context, mut manifest) = self.open()?;
         context.data(&mut manifest)?;
         let distilled = context.distillation(&mut manifest)?;
         context.introspection_data(&mut manifest, &distilled)?;
@@ -129,6 +111,34 @@ impl Pipeline<'_> {
         write_json_atomic(context.run.file("summary.json"), &summary)?;
         Report::open(&[context.run.path()])?.write(context.run.path())?;
         Ok(summary)
+    }
+
+    /// Locks the run directory, loads the model, and writes the resolved recipe down.
+    pub(crate) fn open(&self) -> Result<(Context<'_>, Manifest), PipelineError> {
+        let run = RunDir::open(&self.out)?;
+        let mut manifest = Manifest::open(run.path())?;
+        if !self.resume {
+            manifest.forget_all()?;
+        }
+        write_atomic(run.file("recipe.yaml"), self.recipe.to_yaml()?.as_bytes())?;
+        let constitution = self.persona.constitution().to_yaml();
+        write_atomic(run.file("constitution.yaml"), constitution.as_bytes())?;
+        let device = ingrain_lm::device(&self.device)?;
+        let files = self.recipe.model.parse::<ModelSource>()?.resolve(self.observer)?;
+        let mut model = LocalModel::load(&files, &device)?;
+        model.interrupt = self.interrupt.clone();
+        self.set_facts(&mut manifest, &model)?;
+        let context = Context {
+            recipe: &self.recipe,
+            persona: &self.persona,
+            teacher: &self.teacher,
+            prompts: &self.prompts,
+            model,
+            run,
+            observer: self.observer,
+            interrupt: &self.interrupt,
+        };
+        Ok((context, manifest))
     }
 
     /// What the manifest says of the run as a whole.
@@ -156,7 +166,7 @@ impl Pipeline<'_> {
 
 impl Context<'_> {
     /// A stage's plan, with what every stage depends on.
-    fn plan(&self, name: &str) -> Result<StagePlan, PipelineError> {
+    pub(crate) fn plan(&self, name: &str) -> Result<StagePlan, PipelineError> {
         Ok(StagePlan::new(name)
             .json("seed", &self.recipe.seed)?
             .json("model", &self.model.identity)?
@@ -165,7 +175,7 @@ impl Context<'_> {
     }
 
     /// Runs a stage under the manifest and turns a request to stop into the one error for it.
-    fn stage(
+    pub(crate) fn stage(
         &self,
         manifest: &mut Manifest,
         plan: &StagePlan,
