@@ -14,10 +14,12 @@ mod local;
 mod logprob;
 mod lora;
 mod model;
+mod overlay;
 mod parallel;
 mod selftest;
 mod small_file;
 mod source;
+mod states;
 mod weights;
 
 pub use batch::{TokenBatch, TokenSequence};
@@ -25,15 +27,19 @@ pub use config::{Activation, DecoderConfig, Family, LayerKind, LayerRope, RopeSc
 pub use device::device;
 pub use error::LmError;
 pub use export::ExportOptions;
-pub use generate::{Generation, Generator, Prompt};
+pub use generate::{
+    Batch, Choice, Generation, Generator, OnToken, Prompt, ReplyText, ScoredText, Token,
+};
 pub use load::StoredType;
 pub use local::LocalModel;
 pub use logprob::selective_logprob;
 pub use lora::{Adapter, Compressed, LoraConfig, MergeMode, ModuleNorm, Projection, merge_exact};
 pub use model::CausalLm;
+pub use overlay::{Overlay, Steering, Variant};
 pub use parallel::side_by_side;
 pub use selftest::{SelfTest, SelfTestBase, SelfTestCase};
 pub use source::{
     AdapterSource, BUILTIN_MODEL, HubId, ModelFiles, ModelFormat, ModelIdentity, ModelSource,
     cache_dir,
 };
+pub use states::BlockStates;

@@ -1,5 +1,6 @@
 //! A model on this machine behind the seams [`ChatModel`] and [`Scorer`].
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,8 +14,8 @@ use ingrain_tokenizer::{ChatTokenizer, RenderOptions};
 
 use crate::source::{ModelFiles, ModelFormat, ModelIdentity};
 use crate::{
-    Adapter, CausalLm, Generation, Generator, LmError, Prompt, SelfTest, TokenBatch, TokenSequence,
-    side_by_side,
+    Adapter, CausalLm, Generation, Generator, LmError, Prompt, ReplyText, SelfTest, TokenBatch,
+    TokenSequence, side_by_side,
 };
 
 /// Beside an adapter, what it is known to do.
@@ -125,13 +126,13 @@ impl LocalModel {
             max_batch: self.max_batch,
             interrupt: self.interrupt.clone(),
         };
+        let text = |prompt: &Prompt| ReplyText::new(&self.tokenizer, &prompt.sampling.stop);
+        let texts: Vec<_> = prompts.iter().map(|prompt| RefCell::new(text(prompt))).collect();
         let halt = |index: usize, tokens: &[u32]| {
-            let stop = &prompts[index].sampling.stop;
-            !stop.is_empty()
-                && self
-                    .tokenizer
-                    .decode(tokens, true)
-                    .is_ok_and(|text| stop.iter().any(|s| text.contains(s)))
+            !prompts[index].sampling.stop.is_empty()
+                && tokens
+                    .last()
+                    .is_some_and(|&id| texts[index].borrow_mut().push(id).is_ok_and(|met| met))
         };
         generator.run(prompts, &halt, on_done)
     }
@@ -142,7 +143,7 @@ impl LocalModel {
     /// [`LmError::Tokenizer`] if the tokens cannot be decoded.
     pub fn text(&self, generation: &Generation, stop: &[String]) -> Result<String, LmError> {
         let mut text = self.tokenizer.decode(&generation.token_ids, true)?;
-        if let Some(at) = stop.iter().filter_map(|s| text.find(s)).min() {
+        if let Some(at) = stop.iter().filter(|s| !s.is_empty()).filter_map(|s| text.find(s)).min() {
             text.truncate(at);
         }
         Ok(text)
@@ -233,7 +234,7 @@ impl ChatModel for LocalModel {
         for (index, request) in requests.iter().enumerate() {
             match self.admit(request) {
                 Ok(ids) => {
-                    prompts.push(Prompt { ids, sampling: request.sampling.clone() });
+                    prompts.push(Prompt::new(ids, request.sampling.clone()));
                     owners.push(index);
                 }
                 Err(error) => on_reply(index, Err(error)),

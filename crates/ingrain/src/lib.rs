@@ -5,6 +5,7 @@ mod error;
 mod persona;
 mod pipeline;
 mod recipe;
+mod serving;
 
 pub use error::PipelineError;
 pub use persona::Persona;
@@ -12,6 +13,7 @@ pub use pipeline::{Pipeline, Teacher};
 pub use recipe::{
     DataRecipe, EvaluationRecipe, IntrospectionRecipe, MergeRecipe, Recipe, TrainingPrecision,
 };
+pub use serving::LocalEngine;
 
 pub use ingrain_chat as chat;
 pub use ingrain_constitution as constitution;
@@ -22,5 +24,7 @@ pub use ingrain_gguf as gguf;
 pub use ingrain_introspection as introspection;
 pub use ingrain_lm as lm;
 pub use ingrain_run as run;
+pub use ingrain_serve as serve;
+pub use ingrain_steering as steering;
 pub use ingrain_tokenizer as tokenizer;
 pub use ingrain_train as train;

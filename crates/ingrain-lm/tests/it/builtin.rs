@@ -86,7 +86,7 @@ fn sixty_four_greedy_tokens_equal_those_of_transformers() {
     let prompt = |case: &Value| {
         let ids = ids(&case["prompt_token_ids"]);
         assert_eq!(MODEL.prompt_ids(&messages(case)).unwrap(), ids);
-        Prompt { ids, sampling: Sampling::greedy(64) }
+        Prompt::new(ids, Sampling::greedy(64))
     };
     let prompts: Vec<Prompt> = cases("greedy").iter().map(prompt).collect();
     let together = generate(&prompts, &[]);
