@@ -16,20 +16,20 @@
 mod support;
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
 use ingrain::LocalEngine;
-use ingrain::lm::Adapter;
+use ingrain::lm::{Adapter, AdapterSource};
 use ingrain::serve::{Engine, Limits, Server, ServerConfig};
 
 /// Serve models over HTTP, to this machine alone unless told otherwise
 #[derive(Parser)]
 struct Args {
-    /// Directories of PEFT adapters, as DIR or NAME=DIR
+    /// PEFT adapters, as DIR or NAME=DIR; hub ids will do too
     adapters: Vec<String>,
     /// Base model: built-in alias, HF directory, .gguf file or hub id
     #[arg(long, default_value = ingrain::lm::BUILTIN_MODEL)]
@@ -57,18 +57,20 @@ struct Args {
 fn main() -> ExitCode {
     support::run(|| {
         let args = Args::parse();
-        let model_args =
-            support::ModelArgs { model: args.model.clone(), adapter: None, device: args.device };
-        let mut base = model_args.load(&support::Terminal::new())?;
+        let observer = support::Terminal::new();
+        let model = args.model.clone();
+        let base = support::ModelArgs { model, adapter: None, strength: 1.0, device: args.device };
+        let mut base = base.load(&observer)?;
         base.max_batch = args.max_batch.max(1);
         let mut adapters: Vec<(String, Adapter)> = Vec::new();
         for given in &args.adapters {
-            let (name, dir) = name_and_dir(given);
+            let (name, source) = name_and_source(given);
             anyhow::ensure!(
                 name != args.model && adapters.iter().all(|(other, _)| *other != name),
                 "two models are called {name:?}; name this one with NAME={}",
-                dir.display()
+                source
             );
+            let dir = source.parse::<AdapterSource>()?.resolve(&observer)?;
             let adapter = base.adapted(&dir)?.adapter;
             adapters.extend(adapter.map(|adapter| (name, adapter)));
         }
@@ -94,17 +96,16 @@ fn main() -> ExitCode {
     })
 }
 
-/// `NAME=DIR`, or a directory called by its own name: `runs/sarcasm/persona` is `sarcasm`.
-fn name_and_dir(given: &str) -> (String, PathBuf) {
-    if let Some((name, dir)) = given.split_once('=') {
-        return (name.to_owned(), dir.into());
+/// `NAME=SOURCE`, or a source called by its own name: `runs/sarcasm/persona` is `sarcasm`.
+fn name_and_source(given: &str) -> (String, &str) {
+    if let Some((name, source)) = given.split_once('=') {
+        return (name.to_owned(), source);
     }
-    let dir = Path::new(given);
+    let path = Path::new(given);
     let part = |path: Option<&Path>| {
         path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned())
     };
-    let (own, parent) = (part(Some(dir)), part(dir.parent()));
-    let name = match (own, parent) {
+    let name = match (part(Some(path)), part(path.parent())) {
         (Some(own), Some(parent)) if own == "persona" => parent,
         (Some(own), Some(parent)) if ["distillation", "introspection"].contains(&own.as_str()) => {
             format!("{parent}-{own}")
@@ -112,5 +113,5 @@ fn name_and_dir(given: &str) -> (String, PathBuf) {
         (Some(own), _) => own,
         (None, _) => "adapter".to_owned(),
     };
-    (name, dir.to_owned())
+    (name, given)
 }

@@ -14,8 +14,8 @@ use ingrain_tokenizer::{ChatTokenizer, RenderOptions};
 
 use crate::source::{ModelFiles, ModelFormat, ModelIdentity};
 use crate::{
-    Adapter, CausalLm, Generation, Generator, LmError, Prompt, ReplyText, SelfTest, TokenBatch,
-    TokenSequence, side_by_side,
+    Adapter, CausalLm, Choice, Generation, Generator, LmError, Overlay, Prompt, ReplyText,
+    SelfTest, Steering, TokenBatch, TokenSequence, side_by_side,
 };
 
 /// Beside an adapter, what it is known to do.
@@ -36,6 +36,8 @@ pub struct LocalModel {
     pub model: CausalLm,
     /// The adapter in use, if any.
     pub adapter: Option<Adapter>,
+    /// The steering in use, if any.
+    pub steering: Option<Steering>,
     /// Tokenizer and chat template.
     pub tokenizer: Arc<ChatTokenizer>,
     /// Exactly which weights these are.
@@ -71,6 +73,7 @@ impl LocalModel {
         Ok(Self {
             model,
             adapter: None,
+            steering: None,
             tokenizer: Arc::new(tokenizer),
             identity: files.identity.clone(),
             max_batch: 16,
@@ -82,6 +85,18 @@ impl LocalModel {
     #[must_use]
     pub fn with_adapter(&self, adapter: Option<Adapter>) -> Self {
         Self { adapter, ..self.clone() }
+    }
+
+    /// The same model, steered otherwise or not at all.
+    #[must_use]
+    pub fn with_steering(&self, steering: Option<Steering>) -> Self {
+        Self { steering, ..self.clone() }
+    }
+
+    /// What passes of this model lay over its weights.
+    #[must_use]
+    pub fn overlay(&self) -> Overlay<'_> {
+        Overlay { adapter: self.adapter.as_ref(), steering: self.steering.as_ref() }
     }
 
     /// The same model with the adapter of a directory, proven: it must change something, and where a
@@ -106,7 +121,7 @@ impl LocalModel {
     /// The same model with other weights of the same shape (an adapter folded in, say).
     #[must_use]
     pub fn with_weights(&self, model: CausalLm) -> Self {
-        Self { model, adapter: None, ..self.clone() }
+        Self { model, adapter: None, steering: None, ..self.clone() }
     }
 
     /// Continues token sequences as they are, without a chat template.
@@ -121,7 +136,7 @@ impl LocalModel {
     ) -> Result<(), LmError> {
         let generator = Generator {
             model: &self.model,
-            adapter: self.adapter.as_ref(),
+            overlay: self.overlay(),
             stop_ids: self.tokenizer.stop_ids(),
             max_batch: self.max_batch,
             interrupt: self.interrupt.clone(),
@@ -188,12 +203,28 @@ impl LocalModel {
         let batch = TokenBatch::new(&members, self.model.device());
         let values = self
             .model
-            .completion_logprobs(&batch, self.adapter.as_ref())
+            .completion_logprobs(&batch, self.overlay())
             .into_data()
             .try_into_vec::<f32>()
             .unwrap_or_default();
         let mut values = values.into_iter();
         batch.counts.iter().map(|&count| values.by_ref().take(count).collect()).collect()
+    }
+
+    /// Picks the assistant's likeliest reply to a conversation among `options`, the end of its turn
+    /// included; the conversation is read once.
+    ///
+    /// # Errors
+    /// [`LmError::Tokenizer`] if the chat template refuses the conversation or a reply, otherwise as
+    /// [`CausalLm::choose`].
+    pub fn choose(&self, messages: &[Message], options: &[&str]) -> Result<Choice, LmError> {
+        let prompt = self.prompt_ids(messages)?;
+        let reply = |option: &&str| {
+            let options = RenderOptions::default();
+            Ok(self.tokenizer.encode_reply(messages, option, &options)?.1)
+        };
+        let replies: Vec<Vec<u32>> = options.iter().map(reply).collect::<Result<_, LmError>>()?;
+        self.model.choose(&prompt, &replies, self.overlay())
     }
 
     /// Renders and tokenises a conversation up to where the assistant is to speak.

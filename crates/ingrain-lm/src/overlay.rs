@@ -93,6 +93,12 @@ pub struct Variant {
     pub steering: Option<Steering>,
 }
 
+impl From<Overlay<'_>> for Variant {
+    fn from(overlay: Overlay<'_>) -> Self {
+        Self { adapter: overlay.adapter.cloned(), steering: overlay.steering.cloned() }
+    }
+}
+
 impl Variant {
     /// The base model with an adapter, or without.
     #[must_use]

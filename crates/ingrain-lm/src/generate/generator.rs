@@ -1,11 +1,12 @@
 //! Many prompts, one batch after another's rows.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use ingrain_run::Interrupt;
 
 use super::{Batch, Generation, Prompt};
-use crate::{Adapter, CausalLm, LmError, Variant};
+use crate::{CausalLm, LmError, Overlay, Variant};
 
 /// Columns that the cache begins with at most; it grows if replies become longer.
 const FIRST_COLUMNS: usize = 1024;
@@ -19,8 +20,8 @@ const FIRST_COLUMNS: usize = 1024;
 pub struct Generator<'a> {
     /// The model.
     pub model: &'a CausalLm,
-    /// Adapter of the prompts that name no variant of their own, if any.
-    pub adapter: Option<&'a Adapter>,
+    /// What is laid over the weights for prompts that name no variant of their own.
+    pub overlay: Overlay<'a>,
     /// Tokens that end a reply.
     pub stop_ids: &'a [u32],
     /// Rows decoded together. More is faster until memory bandwidth no longer binds.
@@ -80,7 +81,7 @@ impl Generator<'_> {
         let wanted = |p: &Prompt| p.ids.len().saturating_add(p.sampling.max_new_tokens);
         let columns = prompts.iter().map(wanted).max().unwrap_or(0).min(FIRST_COLUMNS);
         let rows = self.max_batch.clamp(1, prompts.len().max(1));
-        let variant = Variant::new(self.adapter.cloned());
+        let variant = Arc::new(Variant::from(self.overlay));
         Batch::new(self.model, variant, self.stop_ids, rows, columns)
     }
 }

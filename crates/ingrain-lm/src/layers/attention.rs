@@ -151,15 +151,4 @@ mod tests {
     fn kernels_survive_scores_that_overflow_an_exponential() {
         check(Shape { batch: 1, seq: 70, heads: 2, kv_heads: 1, dim: 16 }, 300.0);
     }
-
-    #[test]
-    fn a_window_counts_back_over_the_gap() {
-        // Three real tokens, padding to six, then two new ones.
-        let seen = |window| visible(&(3..6), 8, window);
-        assert_eq!(seen(None), [0..3, 6..8]);
-        assert_eq!(seen(Some(4)), [1..3, 6..8]);
-        assert_eq!(seen(Some(2)), [3..3, 6..8]);
-        assert_eq!(seen(Some(1)), [3..3, 7..8]);
-        assert_eq!(visible(&(0..0), 8, Some(3)), [0..0, 5..8]);
-    }
 }

@@ -106,3 +106,36 @@ impl Placement {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::Placement;
+
+    /// Rows of `x` for a hidden column and `.` for a visible one.
+    fn drawn(placement: &Placement) -> Vec<String> {
+        let hidden = &placement.index(1, &Device::flex()).hidden;
+        let [_, _, _, columns] = hidden.dims();
+        let flags: Vec<bool> = hidden.clone().into_data().iter::<bool>().collect();
+        let line = |row: &[bool]| row.iter().map(|&hide| if hide { 'x' } else { '.' }).collect();
+        flags.chunks(columns).map(line).collect()
+    }
+
+    #[test]
+    fn a_token_sees_what_its_slot_holds_before_it_and_itself() {
+        // Three columns in use and two new tokens; none in use, one new token and padding.
+        let placement = Placement::new(vec![0, 1], vec![3, 0], vec![2, 1]);
+        assert_eq!(drawn(&placement), ["....x", ".....", ".xxxx", ".xxxx"]);
+        assert_eq!(placement.positions(), [3, 4, 0, 1]);
+        assert_eq!(placement.queries(), [(0, 4), (0, 5), (1, 1), (1, 1)]);
+        assert!(!placement.is_fresh());
+    }
+
+    #[test]
+    fn a_window_counts_back_from_the_token_itself() {
+        let placement = Placement::new(vec![0], vec![3], vec![2]);
+        assert_eq!(drawn(&placement.within(Some(2))), ["xx..x", "xxx.."]);
+        assert_eq!(drawn(&placement.within(Some(9))), drawn(&placement));
+    }
+}

@@ -26,7 +26,8 @@ fn prompt(ids: Vec<u32>, seed: u64, max_new_tokens: usize) -> Prompt {
 
 fn alone(model: &CausalLm, adapter: Option<&Adapter>, prompt: &Prompt) -> Generation {
     let interrupt = Interrupt::new();
-    let generator = Generator { model, adapter, stop_ids: &[], max_batch: 1, interrupt };
+    let generator =
+        Generator { model, overlay: adapter.into(), stop_ids: &[], max_batch: 1, interrupt };
     let mut reply = None;
     let take = &mut |_, generation| reply = Some(generation);
     generator.run(std::slice::from_ref(prompt), &|_, _| false, take).unwrap();

@@ -42,8 +42,13 @@ fn check_greedy(case: &Value, found: &[u32]) {
 
 fn generate(prompts: &[Prompt], stop_ids: &[u32]) -> Vec<Generation> {
     let model = &MODEL.model;
-    let generator =
-        Generator { model, adapter: None, stop_ids, max_batch: 8, interrupt: Interrupt::new() };
+    let generator = Generator {
+        model,
+        overlay: None.into(),
+        stop_ids,
+        max_batch: 8,
+        interrupt: Interrupt::new(),
+    };
     let mut replies = vec![None; prompts.len()];
     let mut take = |index: usize, reply| replies[index] = Some(reply);
     generator.run(prompts, &|_, _| false, &mut take).unwrap();

@@ -15,7 +15,13 @@ use crate::fixture::{MODELS, adapter, assert_close, assert_says, ids, json, tiny
 static MODEL: LazyLock<CausalLm> = LazyLock::new(|| tiny("llama_tied"));
 
 fn generator<'a>(model: &'a CausalLm, adapter: Option<&'a Adapter>) -> Generator<'a> {
-    Generator { model, adapter, stop_ids: &[], max_batch: 8, interrupt: Interrupt::new() }
+    Generator {
+        model,
+        overlay: adapter.into(),
+        stop_ids: &[],
+        max_batch: 8,
+        interrupt: Interrupt::new(),
+    }
 }
 
 fn run(generator: &Generator<'_>, prompts: &[Prompt]) -> Vec<Generation> {
