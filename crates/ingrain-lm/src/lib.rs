@@ -16,11 +16,13 @@ mod local;
 mod logprob;
 mod lora;
 mod model;
+mod overlay;
 mod parallel;
 mod policy;
 mod selftest;
 mod small_file;
 mod source;
+mod states;
 mod weights;
 
 pub use batch::{TokenBatch, TokenSequence};
@@ -30,12 +32,15 @@ pub use divergence::{KlDirection, vocab_kl};
 pub use error::LmError;
 pub use export::ExportOptions;
 pub use full_weights::FullWeights;
-pub use generate::{Generation, Generator, Prompt};
+pub use generate::{
+    Batch, Choice, Generation, Generator, OnToken, Prompt, ReplyText, ScoredText, Token,
+};
 pub use load::StoredType;
 pub use local::LocalModel;
 pub use logprob::selective_logprob;
 pub use lora::{Adapter, Compressed, LoraConfig, MergeMode, ModuleNorm, Projection, merge_exact};
 pub use model::CausalLm;
+pub use overlay::{Overlay, Steering, Variant};
 pub use parallel::side_by_side;
 pub use policy::{Policy, Readout};
 pub use selftest::{SelfTest, SelfTestBase, SelfTestCase};
@@ -43,3 +48,4 @@ pub use source::{
     AdapterSource, BUILTIN_MODEL, HubId, ModelFiles, ModelFormat, ModelIdentity, ModelSource,
     cache_dir,
 };
+pub use states::BlockStates;

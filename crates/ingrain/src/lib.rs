@@ -7,6 +7,7 @@ mod error;
 mod persona;
 mod pipeline;
 mod recipe;
+mod serving;
 
 pub use ablation::{IntrospectionAuthor, IntrospectionBase, IntrospectionTexts};
 pub use compare::{Comparison, Method, Row};
@@ -16,6 +17,7 @@ pub use pipeline::{Pipeline, Teacher};
 pub use recipe::{
     DataRecipe, EvaluationRecipe, IntrospectionRecipe, MergeRecipe, Recipe, TrainingPrecision,
 };
+pub use serving::LocalEngine;
 
 pub use ingrain_chat as chat;
 pub use ingrain_constitution as constitution;
@@ -27,5 +29,7 @@ pub use ingrain_introspection as introspection;
 pub use ingrain_lm as lm;
 pub use ingrain_report as report;
 pub use ingrain_run as run;
+pub use ingrain_serve as serve;
+pub use ingrain_steering as steering;
 pub use ingrain_tokenizer as tokenizer;
 pub use ingrain_train as train;

@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, activation};
 
 use super::attention::attend;
 use super::fused;
-use super::{AttentionMask, LayerCache, Linear, Rotary, rms_norm};
+use super::{LayerCache, Linear, Placement, Rotary, rms_norm};
 use crate::DecoderConfig;
 use crate::config::{Activation, LayerKind};
 use crate::lora::{LayerAdapter, Projection};
@@ -15,7 +15,10 @@ pub(crate) struct Span {
     pub(crate) batch: usize,
     pub(crate) seq: usize,
     pub(crate) rotary: Rotary,
-    pub(crate) mask: AttentionMask,
+    /// How many keys a query sees, from its own back, where that is not all.
+    pub(crate) window: Option<usize>,
+    /// Where the tokens go, in a pass over the cache.
+    pub(crate) placement: Option<Placement>,
     /// Whether backward passes compute the inside of a block again instead of keeping it.
     pub(crate) recompute: bool,
 }
@@ -106,7 +109,8 @@ impl DecoderLayer {
         let k = heads(project(Projection::K, h.clone()), config.num_kv_heads, qk.map(|n| &n.k));
         let v = heads(project(Projection::V, h), config.num_kv_heads, None);
         let qkv = [span.rotary.apply(q), span.rotary.apply(k), v];
-        let attended = attend(qkv, config.attention_scale, &span.mask, cache);
+        let cache = cache.zip(span.placement.as_ref());
+        let attended = attend(qkv, config.attention_scale, span.window, cache);
         let x = x + norm(project(Projection::O, attended), outputs.map(|n| &n.attention));
 
         let h = norm(x.clone(), Some(&self.post_attention_norm));
@@ -155,7 +159,7 @@ impl DecoderLayer {
             && self.output_norms.is_none()
             && config.activation == Activation::Silu
             && (config.attention_scale - usual_scale).abs() < 1e-12
-            && !span.mask.is_windowed()
+            && span.window.is_none()
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod algebra;
 mod batch;
+mod batching;
 mod broken;
 mod builtin;
 mod download;
