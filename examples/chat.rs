@@ -74,7 +74,10 @@ fn main() -> ExitCode {
             (Some(system), _) => Some(system.clone()),
             (None, Some(name)) => {
                 let persona = Persona::find(name, &support::persona_folders())?;
-                Some(PromptSet::embedded().teacher_system(&persona.constitution, "the assistant")?)
+                Some(
+                    PromptSet::embedded()
+                        .teacher_system(persona.constitution(), "the assistant")?,
+                )
             }
             (None, None) => None,
         };

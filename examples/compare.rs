@@ -19,10 +19,10 @@ mod support;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Parser;
+use ingrain::constitution::PromptSet;
 use ingrain::run::{Observer, Several, TensorBoard};
-use ingrain::{Comparison, Method, Persona, Pipeline, Recipe, Row, Teacher};
+use ingrain::{Comparison, Method, Persona, Pipeline, Recipe, Row};
 
 /// Train by several methods on the same data and print one table
 #[derive(Parser)]
@@ -85,16 +85,17 @@ fn main() -> ExitCode {
                 let mut folders = support::persona_folders();
                 folders.extend(support::persona_folders().iter().map(|f| f.join("control")));
                 let persona = Persona::find(name, &folders)?;
-                let teacher = recorded(&persona)?;
+                let teacher = persona.recorded_teacher()?;
                 Some((persona, teacher))
             }
         };
         let out = args.out.unwrap_or_else(|| format!("runs/compare-{}", persona.name()).into());
         eprintln!("Comparing on {}, run directory {}\n", persona.name(), out.display());
-        let teacher = recorded(&persona)?;
+        let teacher = persona.recorded_teacher()?;
         let comparison = Comparison {
             pipeline: Pipeline {
                 recipe,
+                prompts: PromptSet::embedded(),
                 persona,
                 teacher,
                 device: args.device,
@@ -127,14 +128,6 @@ fn shorten(recipe: &mut Recipe) {
     recipe.on_policy.sampling.max_new_tokens = 32;
     recipe.introspection.reflections_per_task = 1;
     recipe.introspection.conversations_per_kind = 2;
-}
-
-fn recorded(persona: &Persona) -> anyhow::Result<Teacher<'static>> {
-    let file = persona.teacher.clone().with_context(|| {
-        let file = persona.path.with_extension("teacher.jsonl");
-        format!("{} has no recorded teacher ({})", persona.name(), file.display())
-    })?;
-    Ok(Teacher::Recorded(file))
 }
 
 fn print_table(rows: &[Row]) {

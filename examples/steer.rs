@@ -80,10 +80,10 @@ fn main() -> ExitCode {
         let model = args.model.load(&support::Terminal::new())?;
         let persona = Persona::find(&args.persona, &support::persona_folders())?;
         let system =
-            PromptSet::embedded().teacher_system(&persona.constitution, "the assistant")?;
+            PromptSet::embedded().teacher_system(persona.constitution(), "the assistant")?;
         let lab = Lab { model: &model, system: &system, seed: args.seed };
 
-        let questions: Vec<String> = ingrain::data::Prompt::of_constitution(&persona.constitution)
+        let questions: Vec<String> = ingrain::data::Prompt::of_constitution(persona.constitution())
             .into_iter()
             .map(|prompt| prompt.text)
             .take(args.questions)

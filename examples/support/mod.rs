@@ -1,6 +1,7 @@
 //! What all examples share: the exit code, model arguments, progress on the terminal.
 #![allow(
     dead_code,
+    unused_imports,
     clippy::print_stderr,
     reason = "each example uses its part; progress goes to stderr"
 )]

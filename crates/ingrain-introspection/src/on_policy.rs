@@ -192,13 +192,13 @@ impl OnPolicyDistiller<'_> {
             .map(|&example| {
                 let seed = derive_seed(self.config.training.seed, &stage, example as u64);
                 let sampling = Sampling { seed, ..self.config.sampling.clone() };
-                Prompt { ids: self.prompts[example].student.clone(), sampling }
+                Prompt::new(self.prompts[example].student.clone(), sampling)
             })
             .collect();
         let adapter = adapter.untracked();
         let generator = Generator {
             model: self.model,
-            adapter: Some(&adapter),
+            overlay: Some(&adapter).into(),
             stop_ids: self.stop_ids,
             max_batch: examples.len(),
             // A batch is short, and half of one would not be the same batch after a resume.

@@ -43,7 +43,8 @@ impl FullWeights {
     /// Every weight of the model.
     #[must_use]
     pub fn all(model: &CausalLm) -> Self {
-        let named = slots(&mut model.clone()).into_iter().map(|(name, _, slot)| (name, slot.get()));
+        let mut model = model.clone();
+        let named = slots(&mut model).into_iter().map(|(name, _, slot)| (name, slot.get()));
         Self { named: named.collect(), adapter: None }
     }
 

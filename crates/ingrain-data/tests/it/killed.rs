@@ -130,7 +130,10 @@ fn written(folder: &Path) -> HashSet<String> {
     let mut replies = HashSet::new();
     let journal = folder.join("cache.jsonl");
     if journal.exists() {
-        scan_jsonl(&journal, |entry: CachedReply| drop(replies.insert(entry.reply.text))).unwrap();
+        scan_jsonl(&journal, |entry: CachedReply| {
+            replies.insert(entry.reply.text);
+        })
+        .unwrap();
     }
     replies
 }

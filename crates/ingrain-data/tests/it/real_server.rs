@@ -9,6 +9,8 @@
 //! A small model writes what it likes, so the test holds the machinery to account, not the text:
 //! every request is answered, every stage is complete, a second pass asks the server nothing.
 
+#![expect(clippy::print_stderr, reason = "it is run by hand, to be read")]
+
 use std::path::Path;
 use std::time::Instant;
 

@@ -6,6 +6,7 @@ use burn::tensor::{Bool, Device, Tensor, activation, module};
 use super::{LayerCache, Placement};
 
 /// Which keys a query may not look at.
+#[expect(clippy::large_enum_variant, reason = "there is one a call, on the stack")]
 enum Mask {
     /// Those behind it, and those further back than the window; right padding needs nothing more.
     Causal { window: Option<usize> },

@@ -70,7 +70,8 @@ fn filter(runs: &[RunRecord], section: &mut Section) {
 }
 
 fn texts(runs: &[RunRecord], section: &mut Section) {
-    let measures: [(&str, fn(&TextReport) -> f64); 9] = [
+    type Measure = fn(&TextReport) -> f64;
+    let measures: [(&str, Measure); 9] = [
         ("words, mean", |t| t.words.mean),
         ("words, shortest", |t| t.words.min as f64),
         ("words, median", |t| t.words.median as f64),

@@ -11,7 +11,8 @@ const HASH_SHOWN: usize = 12;
 
 pub(super) fn section(runs: &[RunRecord]) -> Section {
     let mut section = Section::new("overview", "What was trained");
-    let facts: [(&str, fn(&RunRecord) -> Option<String>); 19] = [
+    type Fact = fn(&RunRecord) -> Option<String>;
+    let facts: [(&str, Fact); 19] = [
         ("persona", |run| Some(run.persona().to_owned())),
         ("made of", composition),
         ("who it is", |run| run.constitution.as_ref().map(|c| c.summary.clone())),

@@ -124,7 +124,7 @@ impl TextWriter {
 
     fn count(&mut self, index: usize, event: &Event) {
         match event {
-            Event::Started { prompt_tokens } if index % self.per_prompt == 0 => {
+            Event::Started { prompt_tokens } if index.is_multiple_of(self.per_prompt) => {
                 self.usage.prompt += prompt_tokens;
             }
             Event::Done { finish, completion_tokens } => {

@@ -17,7 +17,7 @@ const TIME: Duration = Duration::from_secs(4);
 fn turn(server: &Running, client: usize, round: usize) {
     let text = format!("client {client} round {round} says hello");
     let mut body = json!({
-        "model": "loud", "messages": [{ "role": "user", "content": text }], "stream": round % 2 == 0,
+        "model": "loud", "messages": [{ "role": "user", "content": text }], "stream": round.is_multiple_of(2),
     });
     match (client + round) % 8 {
         5 => {

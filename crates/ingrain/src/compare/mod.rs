@@ -140,6 +140,7 @@ impl Comparison<'_> {
     ) -> Pipeline<'b> {
         Pipeline {
             recipe,
+            prompts: self.pipeline.prompts.clone(),
             persona: persona.clone(),
             teacher: teacher.clone(),
             device: self.pipeline.device.clone(),

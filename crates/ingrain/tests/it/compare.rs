@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use ingrain::constitution::PromptSet;
 use ingrain::data::{Transcript, TranscriptKind};
 use ingrain::run::{Event, Interrupt, Observer, Recorder, Silent, read_jsonl};
 use ingrain::{
     Comparison, IntrospectionAuthor, IntrospectionBase, IntrospectionTexts, Method, Pipeline,
-    PipelineError, Recipe, Row, Teacher,
+    PipelineError, Recipe, Row,
 };
 
 use crate::tiny;
@@ -26,10 +27,11 @@ fn compare(
     observer: &dyn Observer,
 ) -> Result<Vec<Row>, PipelineError> {
     let persona = tiny::persona(dir);
-    let teacher = || Teacher::Recorded(persona.teacher.clone().expect("written beside"));
+    let teacher = || persona.recorded_teacher().expect("written beside");
     Comparison {
         pipeline: Pipeline {
             recipe,
+            prompts: PromptSet::embedded(),
             persona: persona.clone(),
             teacher: teacher(),
             device: "cpu".into(),
