@@ -186,7 +186,7 @@ mod tests {
             (json!({"chosen": "a", "rejected": "b"}), "chosen"),
             (
                 json!({"prompt": [{"role": "user", "content": "Q"}], "chosen": [], "rejected": "b"}),
-                "chosen must end",
+                "chosen must be a list",
             ),
             (
                 json!({"chosen": [{"role": "assistant", "content": "a"}], "rejected": [{"role": "assistant", "content": "b"}]}),

@@ -57,7 +57,7 @@ pub fn write_pairs_parquet(
     path: impl AsRef<Path>,
     pairs: &[PreferencePair],
 ) -> Result<(), DataError> {
-    let columns: [(&str, fn(&PreferencePair) -> &[Message]); 3] =
+    let columns: [Column<PreferencePair>; 3] =
         [("prompt", |p| &p.prompt), ("chosen", |p| &p.chosen), ("rejected", |p| &p.rejected)];
     write(path.as_ref(), pairs, &columns)
 }

@@ -82,13 +82,15 @@ pub fn transcript_from_json(record: &Value, id: &str) -> Result<Transcript, Stri
     Ok(Transcript { id: id.to_owned(), kind, messages, trainable })
 }
 
-/// A list of `{role, content}`.
+/// A list of `{role, content}` or, as ShareGPT has it, `{from, value}`.
 pub(super) fn messages(value: Option<&Value>, name: &str) -> Result<Vec<Message>, String> {
     let list = value.and_then(Value::as_array).filter(|list| !list.is_empty());
     let list = list.ok_or_else(|| format!("{name} must be a list of messages"))?;
     let message = |m: &Value| {
         let field = |key: &str| m.get(key).and_then(Value::as_str);
-        let (Some(role), Some(content)) = (field("role"), field("content")) else {
+        let (role, content) =
+            (field("role").or(field("from")), field("content").or(field("value")));
+        let (Some(role), Some(content)) = (role, content) else {
             return Err(format!("a message of {name} lacks role or content"));
         };
         Ok(Message { role: self::role(role)?, content: content.to_owned() })
@@ -131,14 +133,7 @@ pub(super) fn sharegpt(messages: &[Message]) -> Map<String, Value> {
 pub(super) fn from_sharegpt(object: &Map<String, Value>) -> Result<Vec<Message>, String> {
     let system = object.get("system").and_then(Value::as_str);
     let mut messages: Vec<Message> = system.map(Message::system).into_iter().collect();
-    let turns = object.get("conversations").and_then(Value::as_array);
-    for turn in turns.ok_or("conversations must be a list of turns")? {
-        let field = |key: &str| turn.get(key).and_then(Value::as_str);
-        let (Some(from), Some(value)) = (field("from"), field("value")) else {
-            return Err("a turn of conversations lacks from or value".to_owned());
-        };
-        messages.push(Message { role: role(from)?, content: value.to_owned() });
-    }
+    messages.extend(self::messages(object.get("conversations"), "conversations")?);
     Ok(messages)
 }
 

@@ -8,6 +8,7 @@
 //!
 //! A small model writes what it likes, so the test holds the machinery to account, not the text:
 //! every request is answered, every stage is complete, a second pass asks the server nothing.
+#![expect(clippy::print_stderr, reason = "who runs it by hand wants to see what came")]
 
 #![expect(clippy::print_stderr, reason = "it is run by hand, to be read")]
 
