@@ -32,9 +32,11 @@ mod interval;
 mod page;
 mod plot;
 mod record;
+mod replies;
 mod report;
 mod sections;
 mod table;
+mod tiles;
 mod view;
 
 pub use error::ReportError;

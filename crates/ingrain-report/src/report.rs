@@ -8,7 +8,9 @@ use ingrain_run::write_atomic;
 use serde::Serialize;
 
 use crate::plot::{self, Medium};
-use crate::view::{self, Export, Ids, QuestionView, SectionView, TileView};
+use crate::replies::{self, QuestionView};
+use crate::tiles::{self, TileView};
+use crate::view::{self, Export, Ids, SectionView};
 use crate::{ReportError, RunRecord, page, sections, table};
 
 /// A report of one run, or of several side by side.
@@ -113,9 +115,9 @@ impl Report {
         let view = ReportView {
             title,
             subtitle,
-            tiles: if let [run] = self.runs.as_slice() { view::tiles(run) } else { Vec::new() },
+            tiles: if let [run] = self.runs.as_slice() { tiles::of_run(run) } else { Vec::new() },
             before: view::sections(before, &mut ids, &mut exports),
-            questions: view::questions(&self.runs),
+            questions: replies::by_question(&self.runs),
             after: view::sections(after, &mut ids, &mut exports),
         };
         Ok((page::render("report.html", &view)?, exports))

@@ -6,8 +6,7 @@ use ingrain_run::{Cell, Figure, Table};
 use serde::Serialize;
 
 use crate::plot::{self, Medium};
-use crate::record::RunRecord;
-use crate::sections::{Block, Section, headline};
+use crate::sections::{Block, Section};
 use crate::table;
 
 /// More rows than this are thinned in the page; the CSV has all.
@@ -183,136 +182,6 @@ fn table_view(id: String, table: &Table) -> TableView {
         note,
         csv: table::csv(table),
         latex: table::latex(table),
-    }
-}
-
-/// A number that a reader wants first, before and after.
-#[derive(Serialize)]
-pub(crate) struct TileView {
-    name: &'static str,
-    before: Option<String>,
-    value: String,
-    note: String,
-}
-
-/// The tiles of a single run.
-pub(crate) fn tiles(run: &RunRecord) -> Vec<TileView> {
-    let mut tiles = Vec::new();
-    if let Some(headline) = headline(run) {
-        let percent = |share: f64| format!("{:.0} %", 100.0 * share);
-        let n = run.margins.as_ref().map_or(run.samples.len(), |m| m.base.len());
-        tiles.push(TileView {
-            name: "held-out accuracy",
-            before: Some(percent(headline.accuracy[0])),
-            value: percent(headline.accuracy[1]),
-            note: format!("of {n} questions"),
-        });
-        let signed = |value: f64| format!("{value:+.2}").replace('-', "\u{2212}");
-        tiles.push(TileView {
-            name: "held-out margin",
-            before: Some(signed(headline.margin[0])),
-            value: signed(headline.margin[1]),
-            note: "nats a token".into(),
-        });
-        if let Some([before, after]) = headline.perplexity {
-            tiles.push(TileView {
-                name: "perplexity",
-                before: Some(format!("{before:.1}")),
-                value: format!("{after:.1}"),
-                note: "neutral text, lower is better".into(),
-            });
-        }
-    }
-    if let Some(quality) = &run.quality {
-        tiles.push(TileView {
-            name: "preference pairs",
-            before: None,
-            value: table::number(quality.pairs as f64),
-            note: format!("from {} questions", quality.prompts),
-        });
-    }
-    let seconds: f64 = run.stages.iter().map(|stage| stage.seconds).sum();
-    if seconds > 0.0 {
-        let value = if seconds < 90.0 {
-            format!("{seconds:.0} s")
-        } else if seconds < 5400.0 {
-            format!("{:.1} min", seconds / 60.0)
-        } else {
-            format!("{:.1} h", seconds / 3600.0)
-        };
-        let device = run.fact("device").unwrap_or("an unknown device");
-        tiles.push(TileView { name: "time", before: None, value, note: format!("on {device}") });
-    }
-    tiles
-}
-
-/// One question with the replies of every model to it.
-#[derive(Serialize)]
-pub(crate) struct QuestionView {
-    question: String,
-    replies: Vec<ReplyView>,
-    /// By how much training moved the margin, at most over the runs.
-    change: Option<f64>,
-    change_text: Option<String>,
-    /// Everything in it in lower case, for the search.
-    text: String,
-}
-
-#[derive(Serialize)]
-struct ReplyView {
-    who: String,
-    is_base: bool,
-    text: String,
-    words: usize,
-    margin: Option<String>,
-}
-
-/// The replies of all runs, by question.
-pub(crate) fn questions(runs: &[RunRecord]) -> Vec<QuestionView> {
-    let mut asked: Vec<&str> = Vec::new();
-    for sample in runs.iter().flat_map(|run| &run.samples) {
-        if !asked.contains(&sample.question.as_str()) {
-            asked.push(&sample.question);
-        }
-    }
-    asked.into_iter().map(|question| of_question(question, runs)).collect()
-}
-
-fn of_question(question: &str, runs: &[RunRecord]) -> QuestionView {
-    let mut replies: Vec<ReplyView> = Vec::new();
-    let mut change: Option<f64> = None;
-    for run in runs {
-        let Some(at) = run.samples.iter().position(|s| s.question == question) else { continue };
-        let sample = &run.samples[at];
-        let margins =
-            run.margins.as_ref().and_then(|m| Some([*m.base.get(at)?, *m.persona.get(at)?]));
-        if let Some([before, after]) = margins {
-            change = Some(change.map_or(after - before, |most: f64| most.max(after - before)));
-        }
-        let named = |what: &str| {
-            if runs.len() == 1 { what.to_owned() } else { format!("{what}, {}", run.label) }
-        };
-        // Runs from one base model share its replies.
-        if !replies.iter().any(|reply| reply.is_base && reply.text == sample.base) {
-            replies.push(reply(named("base"), true, &sample.base, margins.map(|m| m[0])));
-        }
-        replies.push(reply(named(run.persona()), false, &sample.persona, margins.map(|m| m[1])));
-    }
-    let texts = replies.iter().map(|reply| reply.text.as_str());
-    let text = std::iter::once(question).chain(texts).collect::<Vec<_>>().join(" ").to_lowercase();
-    let change_text = change.map(|change| {
-        format!("margin {} by {:.2}", if change < 0.0 { "fell" } else { "rose" }, change.abs())
-    });
-    QuestionView { question: question.to_owned(), replies, change, change_text, text }
-}
-
-fn reply(who: String, is_base: bool, text: &str, margin: Option<f64>) -> ReplyView {
-    ReplyView {
-        who,
-        is_base,
-        text: text.to_owned(),
-        words: text.split_whitespace().count(),
-        margin: margin.map(|margin| format!("{margin:+.2}").replace('-', "\u{2212}")),
     }
 }
 

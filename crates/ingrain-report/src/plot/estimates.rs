@@ -19,6 +19,8 @@ pub(super) fn draw(
         Some(value) => forest.with_null_value(value),
         None => forest.with_show_null_line(false),
     };
+    // Colours that repeat would join what does not belong together.
+    let one_color = estimates.len() > 6 && estimates.iter().all(|e| e.group.is_none());
     let mut groups: Vec<&str> = Vec::new();
     for estimate in estimates {
         let (value, low, high) = (estimate.value, estimate.low, estimate.high);
@@ -29,13 +31,7 @@ pub(super) fn draw(
             groups.push(group);
             groups.len() - 1
         });
-        // Colours that repeat would join what does not belong together.
-        let color =
-            ink.series(if estimates.iter().any(|e| e.group.is_some()) || estimates.len() <= 6 {
-                index
-            } else {
-                1
-            });
+        let color = ink.series(if one_color { 1 } else { index });
         forest = forest.with_colored_row(label, value, ends.0, ends.1, color);
     }
     let plots: Vec<Plot> = vec![forest.into()];

@@ -136,3 +136,15 @@ fn a_folder_that_is_no_run_is_an_error_that_names_it() {
     assert!(matches!(error, ReportError::NoRun { .. }));
     assert!(error.to_string().ends_with("it has neither manifest.json nor summary.json"));
 }
+
+#[test]
+fn the_guide_shows_a_suite_that_is_drawn() {
+    let guide = include_str!("../../../../docs/report.md");
+    let suite = guide.split("```json\n").nth(1).and_then(|rest| rest.split("```").next());
+    let dir = tempfile::tempdir().expect("a folder");
+    let run = made_up::run(dir.path(), "first", &PLAIN);
+    fs::write(run.join("eval/greetings.json"), suite.expect("an example")).expect("written");
+    let html = Report::open(&[&run]).expect("a run").html().expect("a page");
+    check(&html, &["Greetings</h2>", "Replies called warm", "Both judges knew the persona."]);
+    assert!(!html.contains("could not be read"));
+}
