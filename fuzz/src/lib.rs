@@ -4,7 +4,9 @@
 //! time-bounded loop of mutations on a stable toolchain (`src/bin/soak.rs`).
 
 pub mod constitution;
+pub mod gguf;
 pub mod mutate;
+pub mod template;
 
 /// A target by the name that both ways of running use.
 pub struct Target {
@@ -19,9 +21,18 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: &[Target] = &[Target {
-    name: "constitution",
-    run: constitution::run,
-    seeds: constitution::seeds,
-    dictionary: constitution::DICTIONARY,
-}];
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "constitution",
+        run: constitution::run,
+        seeds: constitution::seeds,
+        dictionary: constitution::DICTIONARY,
+    },
+    Target { name: "gguf", run: gguf::run, seeds: gguf::seeds, dictionary: gguf::DICTIONARY },
+    Target {
+        name: "template",
+        run: template::run,
+        seeds: template::seeds,
+        dictionary: template::DICTIONARY,
+    },
+];

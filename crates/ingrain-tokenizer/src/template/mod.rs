@@ -4,6 +4,7 @@
 
 mod clock;
 mod confine;
+mod literals;
 mod methods;
 mod python;
 
@@ -120,7 +121,7 @@ impl ChatTemplate {
                 "a line of {longest} bytes, or too many lines; at most {MAX_LINES} of either"
             )));
         }
-        let compiled = without_generation_tags(&source).map_err(&fail)?;
+        let compiled = without_generation_tags(&literals::as_in_python(&source)).map_err(&fail)?;
         let env = confine::run(move || compile(compiled))
             .map_err(|stopped| fail(stopped.to_string()))?
             .map_err(|error| fail(describe(&error)))?;

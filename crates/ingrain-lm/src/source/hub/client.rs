@@ -8,7 +8,7 @@ use ureq::http::{HeaderMap, Response, StatusCode};
 use ureq::{Agent, Body};
 
 use super::HubId;
-use super::listing::{Digest, Listing, RemoteFile, join};
+use super::listing::{Digest, Listing, RemoteFile};
 use crate::LmError;
 
 const ENDPOINT: &str = "https://huggingface.co";
@@ -232,9 +232,8 @@ fn encode(text: &str, keep_slashes: bool) -> String {
     encoded
 }
 
-/// A message that names the repository, for any fault.
-pub(super) fn failed(id: &HubId, what: &str, fault: Fault) -> LmError {
-    let what = if what.is_empty() { id.to_string() } else { format!("{} of {id}", join("", what)) };
+/// A message that names the repository, and the file in it if there is one, for any fault.
+pub(super) fn failed(id: &HubId, file: Option<&str>, fault: Fault) -> LmError {
     let reason = match fault {
         Fault::Local(error) => return error,
         Fault::Final(reason) => reason,
@@ -242,7 +241,13 @@ pub(super) fn failed(id: &HubId, what: &str, fault: Fault) -> LmError {
             format!("{reason}; check the network and HF_ENDPOINT, and run again to go on from here")
         }
     };
-    LmError::Download { what, reason }
+    match file {
+        Some(file) => LmError::Download { what: format!("{file} of {id}"), reason },
+        None => LmError::Download {
+            what: id.to_string(),
+            reason: format!("{reason}; nor is there a file or directory of that name here"),
+        },
+    }
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ impl<'a> Run<'a> {
                     observer.on_event(&Event::Note { stage: stage(id), message });
                     known
                 }
-                (Err(fault), _) => return Err(failed(id, "", fault)),
+                (Err(fault), _) => return Err(failed(id, None, fault)),
             },
         };
         Ok(Self { id, observer, client, store, listing, _lock: lock })
@@ -155,7 +155,7 @@ impl<'a> Run<'a> {
                     }
                     reached = bytes;
                 })
-                .map_err(|fault| failed(self.id, &file.path, fault))?;
+                .map_err(|fault| failed(self.id, Some(&file.path), fault))?;
             done += file.bytes().unwrap_or(reached);
         }
         let seconds = started.elapsed().as_secs_f64();
