@@ -21,7 +21,7 @@ use clap::Parser;
 use ingrain::chat::ChatModel;
 use ingrain::constitution::PromptSet;
 use ingrain::lm::{LocalModel, ModelSource};
-use ingrain::run::{ByModel, Heldout, Summary};
+use ingrain::run::{ByModel, Heldout, Observer, Several, Summary, TensorBoard};
 use ingrain::{Persona, Pipeline, Recipe, Teacher};
 
 /// Train a model into a character and measure what changed
@@ -58,6 +58,9 @@ struct Args {
     /// Train a persona that is marked research_only
     #[arg(long)]
     allow_research_persona: bool,
+    /// Folder for TensorBoard event files (`wandb sync` reads them too)
+    #[arg(long)]
+    tensorboard: Option<PathBuf>,
     /// Print the summary as JSON instead of tables
     #[arg(long)]
     json: bool,
@@ -98,6 +101,10 @@ fn main() -> ExitCode {
         };
         eprintln!("Training {} into {}, recipe {}", recipe.model, persona.name(), args.recipe);
         eprintln!("Run directory: {}\n", out.display());
+        let board = args.tensorboard.as_deref().map(TensorBoard::create).transpose()?;
+        let mut observers: Vec<&dyn Observer> = vec![&terminal];
+        observers.extend(board.iter().map(|board| board as &dyn Observer));
+        let observer = Several(observers);
         let pipeline = Pipeline {
             recipe,
             persona,
@@ -106,7 +113,7 @@ fn main() -> ExitCode {
             device: args.device,
             out: out.clone(),
             resume: args.resume,
-            observer: &terminal,
+            observer: &observer,
             interrupt: support::interrupt_on_ctrl_c()?,
         };
         let summary = pipeline.run()?;

@@ -41,6 +41,9 @@ struct Args {
     /// Numbers of pairs that the recipe's objective also trains on, nested
     #[arg(long, value_delimiter = ',')]
     subsets: Vec<usize>,
+    /// Numbers of transcripts that the whole method also trains on, nested
+    #[arg(long, value_delimiter = ',')]
+    transcript_subsets: Vec<usize>,
     /// Another persona that the recipe's objective also trains on; none leaves the row out
     #[arg(long, default_value = "numbered_steps")]
     control: String,
@@ -106,6 +109,7 @@ fn main() -> ExitCode {
             },
             methods,
             subsets: args.subsets,
+            transcript_subsets: args.transcript_subsets,
             control,
         };
         let rows = comparison.run()?;
@@ -133,14 +137,14 @@ fn shorten(recipe: &mut Recipe) {
 fn print_table(rows: &[Row]) {
     let base = rows.first();
     println!(
-        "\n{:<28}{:>9}{:>7}{:>9}{:>10}{:>9}{:>9}{:>12}{:>8}",
+        "\n{:<36}{:>9}{:>7}{:>9}{:>10}{:>9}{:>9}{:>12}{:>8}",
         "", "examples", "steps", "seconds", "accuracy", "margin", "gain", "perplexity", "change"
     );
     for row in rows {
         let gain = base.map_or(0.0, |base| row.margin - base.margin);
         let change = base.map_or(0.0, |base| 100.0 * (row.perplexity / base.perplexity - 1.0));
         println!(
-            "{:<28}{:>9}{:>7}{:>9.0}{:>8.0} %{:>9.3}{:>+9.3}{:>12.2}{:>+6.0} %",
+            "{:<36}{:>9}{:>7}{:>9.0}{:>8.0} %{:>9.3}{:>+9.3}{:>12.2}{:>+6.0} %",
             row.name,
             row.examples,
             row.steps,

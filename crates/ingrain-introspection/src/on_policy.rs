@@ -1,7 +1,5 @@
 //! On-policy distillation: the student speaks, a teacher says what it would have said at each token.
 
-use std::sync::Mutex;
-
 use ingrain_chat::{FinishReason, Message, Sampling};
 use ingrain_lm::{
     Adapter, CausalLm, Generator, KlDirection, Prompt, TokenBatch, TokenSequence, vocab_kl,
@@ -204,16 +202,14 @@ impl OnPolicyDistiller<'_> {
             // A batch is short, and half of one would not be the same batch after a resume.
             interrupt: Interrupt::new(),
         };
-        let replies = Mutex::new(vec![(Vec::new(), false); examples.len()]);
+        let mut replies = vec![(Vec::new(), false); examples.len()];
         generator
             .run(&prompts, &|_, _| false, &mut |at, generation| {
                 let ended = generation.finish == FinishReason::Stop;
-                if let Ok(mut replies) = replies.lock() {
-                    replies[at] = (generation.token_ids, ended);
-                }
+                replies[at] = (generation.token_ids, ended);
             })
             .map_err(TrainError::objective)?;
-        Ok(replies.into_inner().unwrap_or_default())
+        Ok(replies)
     }
 }
 

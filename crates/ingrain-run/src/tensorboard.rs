@@ -4,6 +4,7 @@
 //! message in protocol-buffer encoding. Only the fields that scalars need are written. `wandb sync`
 //! reads the same files.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -12,10 +13,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::{Event, Observer, RunError};
 
-/// Writes the metrics of every training step as scalars, `stage/metric`.
+/// Writes the metrics of every training step as scalars, each stage in a folder of its own, which
+/// TensorBoard shows as a run.
 ///
-/// Each process of a run writes a file of its own into `dir`. Where a run resumes from before steps that
-/// an earlier process had written, TensorBoard drops those.
+/// Each process writes files of its own. Where a stage resumes from before steps that an earlier process
+/// had written, TensorBoard drops those.
 ///
 /// # Examples
 /// ```
@@ -30,39 +32,30 @@ use crate::{Event, Observer, RunError};
 ///     metrics: [("loss".to_owned(), 0.69)].into(),
 /// });
 /// assert!(board.failure().is_none());
+/// assert_eq!(std::fs::read_dir(dir.path().join("distillation"))?.count(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct TensorBoard {
-    path: PathBuf,
+    dir: PathBuf,
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    file: BufWriter<File>,
-    /// Stages that have had a step in this process.
-    started: Vec<String>,
+    /// By stage.
+    files: BTreeMap<String, BufWriter<File>>,
     failure: Option<String>,
 }
 
 impl TensorBoard {
-    /// Creates `dir` and a file in it.
+    /// Creates `dir`.
     ///
     /// # Errors
-    /// [`RunError`] if either cannot be created.
+    /// [`RunError`] if it cannot be created.
     pub fn create(dir: &Path) -> Result<Self, RunError> {
         fs::create_dir_all(dir).map_err(|e| RunError::io(dir, "create", e))?;
-        let now = seconds();
-        let name = format!("events.out.tfevents.{}.{}.ingrain", now as u64, std::process::id());
-        let path = dir.join(name);
-        let file = File::options().create(true).append(true).open(&path);
-        let mut file = BufWriter::new(file.map_err(|e| RunError::io(&path, "create", e))?);
-        let version = message(&[Field::Double(1, now), Field::Bytes(3, b"brain.Event:2")]);
-        let written = write_record(&mut file, &version).and_then(|()| file.flush());
-        written.map_err(|e| RunError::io(&path, "write", e))?;
-        let state = State { file, started: Vec::new(), failure: None };
-        Ok(Self { path, state: Mutex::new(state) })
+        Ok(Self { dir: dir.to_owned(), state: Mutex::default() })
     }
 
     /// Why nothing more is written, if that is so: an observer cannot return errors.
@@ -70,38 +63,61 @@ impl TensorBoard {
     pub fn failure(&self) -> Option<String> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).failure.clone()
     }
+
+    /// Appends a step to its stage's file; the first one of this process opens it.
+    fn write(
+        &self,
+        files: &mut BTreeMap<String, BufWriter<File>>,
+        stage: &str,
+        step: u64,
+        metrics: &BTreeMap<String, f64>,
+    ) -> Result<(), RunError> {
+        let folder = self.dir.join(stage);
+        let io = |action| {
+            let folder = folder.clone();
+            move |error| RunError::io(folder, action, error)
+        };
+        if !files.contains_key(stage) {
+            fs::create_dir_all(&folder).map_err(io("create"))?;
+            let now = seconds() as u64;
+            let name = format!("events.out.tfevents.{now}.{}.ingrain", std::process::id());
+            let file = File::options().create(true).append(true).open(folder.join(name));
+            let mut file = BufWriter::new(file.map_err(io("create a file in"))?);
+            for record in [version(), restart(step)] {
+                write_record(&mut file, &record).map_err(io("write into"))?;
+            }
+            files.insert(stage.to_owned(), file);
+        }
+        let Some(file) = files.get_mut(stage) else { return Ok(()) };
+        write_record(file, &scalars(step, metrics)).map_err(io("write into"))?;
+        file.flush().map_err(io("write into"))
+    }
 }
 
 impl Observer for TensorBoard {
     fn on_event(&self, event: &Event) {
         let Event::Step { stage, step, metrics, .. } = event else { return };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.failure.is_some() {
-            return;
-        }
-        let mut records = Vec::new();
-        if !state.started.contains(stage) {
-            if state.started.is_empty() {
-                records.push(restart(*step));
-            }
-            state.started.push(stage.clone());
-        }
-        let values: Vec<Vec<u8>> = metrics
-            .iter()
-            .map(|(name, value)| scalar(&format!("{stage}/{name}"), *value as f32))
-            .collect();
-        let fields: Vec<Field<'_>> = values.iter().map(|value| Field::Bytes(1, value)).collect();
-        records.push(message(&[
-            Field::Double(1, seconds()),
-            Field::Varint(2, *step),
-            Field::Bytes(5, &message(&fields)),
-        ]));
-        let file = &mut state.file;
-        let written = records.iter().try_for_each(|record| write_record(file, record));
-        if let Err(error) = written.and_then(|()| file.flush()) {
-            state.failure = Some(format!("{}: {error}", self.path.display()));
+        if state.failure.is_none()
+            && let Err(error) = self.write(&mut state.files, stage, *step, metrics)
+        {
+            state.failure = Some(error.to_string());
         }
     }
+}
+
+/// The event that every file begins with.
+fn version() -> Vec<u8> {
+    message(&[Field::Double(1, seconds()), Field::Bytes(3, b"brain.Event:2")])
+}
+
+/// An event with a summary of several scalars.
+fn scalars(step: u64, metrics: &BTreeMap<String, f64>) -> Vec<u8> {
+    let values: Vec<Vec<u8>> =
+        metrics.iter().map(|(name, value)| scalar(name, *value as f32)).collect();
+    let fields: Vec<Field<'_>> = values.iter().map(|value| Field::Bytes(1, value)).collect();
+    let summary = message(&fields);
+    message(&[Field::Double(1, seconds()), Field::Varint(2, step), Field::Bytes(5, &summary)])
 }
 
 fn seconds() -> f64 {
@@ -226,8 +242,15 @@ mod tests {
     #[test]
     fn a_disk_that_fails_is_reported_and_stops_nothing() {
         let dir = tempfile::tempdir().expect("temporary directory");
-        fs::write(dir.path().join("file"), "").expect("writable");
-        let error = TensorBoard::create(&dir.path().join("file")).expect_err("no directory");
+        let in_the_way = dir.path().join("file");
+        fs::write(&in_the_way, "").expect("writable");
+        let error = TensorBoard::create(&in_the_way).expect_err("no directory");
         assert!(error.to_string().contains("file"), "{error}");
+        let board = TensorBoard::create(dir.path()).expect("a directory");
+        let metrics = BTreeMap::from([("loss".to_owned(), 1.0)]);
+        let event = Event::Step { stage: "file".into(), step: 1, total: 2, metrics };
+        board.on_event(&event);
+        board.on_event(&event);
+        assert!(board.failure().expect("a file is in the way").contains("file"));
     }
 }

@@ -29,6 +29,8 @@ pub struct Comparison<'a> {
     pub methods: Vec<Method>,
     /// The recipe's objective on as many pairs, nested; one row each.
     pub subsets: Vec<usize>,
+    /// The whole method on as many transcripts, nested; one row each.
+    pub transcript_subsets: Vec<usize>,
     /// The recipe's objective on another persona's data, a formatting skill say: what is not specific to
     /// character.
     pub control: Option<(Persona, Teacher<'a>)>,
@@ -85,6 +87,10 @@ impl Comparison<'_> {
                 bench.train(Method::Dpo, Some(pairs), dir, stage)
             })?);
         }
+        for &transcripts in &self.transcript_subsets {
+            let name = format!("introspection, {transcripts} transcripts");
+            rows.push(table.introspection(&name, Method::Introspection, Some(transcripts))?);
+        }
         if let Some((persona, teacher)) = &self.control {
             let recipe = self.pipeline.recipe.clone();
             let other = self.beside("control", recipe, persona, teacher);
@@ -100,12 +106,8 @@ impl Comparison<'_> {
         let limit = context.recipe.data.max_pairs;
         match method.kind(&context.recipe.distillation.losses) {
             Kind::Introspection(_) => {
-                let distilled = context.distillation(table.manifest)?;
-                context.introspection_data(table.manifest, &distilled)?;
-                let after = ["distillation", "transcripts"];
-                table.row(method.name(), &method, &after, |stage, dir| {
-                    bench.introspect(method, &distilled, dir, stage)
-                })
+                let limit = context.recipe.introspection.max_transcripts;
+                table.introspection(method.name(), method, limit)
             }
             Kind::OtherAuthor => {
                 let mut recipe = self.pipeline.recipe.clone();
@@ -249,6 +251,22 @@ impl Table<'_, '_> {
             Ok(write_json_atomic(dir.join("row.json"), &row)?)
         })?;
         context.read_json(&format!("{folder}/row.json"))
+    }
+
+    /// The distilled model trained on its own texts, or on some of them.
+    fn introspection(
+        &mut self,
+        name: &str,
+        method: Method,
+        limit: Option<usize>,
+    ) -> Result<Row, PipelineError> {
+        let bench = self.bench;
+        let distilled = bench.context.distillation(self.manifest)?;
+        bench.context.introspection_data(self.manifest, &distilled)?;
+        let after = ["distillation", "transcripts"];
+        self.row(name, &(method, limit), &after, |stage, dir| {
+            bench.introspect((method, limit), &distilled, dir, stage)
+        })
     }
 
     /// The whole method with texts by somebody else, in a run directory of its own.

@@ -67,7 +67,7 @@ impl Bench<'_, '_> {
     /// The distilled model trained further on some of its transcripts, merged as the recipe says.
     pub(super) fn introspect(
         &self,
-        method: Method,
+        (method, limit): (Method, Option<usize>),
         distilled: &Adapter,
         dir: &Path,
         stage: &StageRun<'_>,
@@ -83,7 +83,6 @@ impl Bench<'_, '_> {
             _ => texts.interactions(),
         };
         let transcripts = transcripts.into_iter().filter(wanted).collect();
-        let limit = context.recipe.introspection.max_transcripts;
         let transcripts = nested(transcripts, limit, context.recipe.seed);
         let made = self.sft(&transcripts, Some(distilled), dir, stage)?;
         let weights = &context.recipe.merge;
@@ -112,7 +111,7 @@ impl Bench<'_, '_> {
             config,
             reference_cache: Some(&cache),
         };
-        let trained = trainer.fit(self.fresh()?, &context.train_run("compare", dir, stage))?;
+        let trained = trainer.fit(self.fresh()?, &context.train_run(&name_of(dir), dir, stage))?;
         Ok(made(trained, pairs.len()))
     }
 
@@ -135,7 +134,7 @@ impl Bench<'_, '_> {
             config,
             reference_cache: Some(&cache),
         };
-        let trained = trainer.fit(self.fresh()?, &context.train_run("compare", dir, stage))?;
+        let trained = trainer.fit(self.fresh()?, &context.train_run(&name_of(dir), dir, stage))?;
         Ok(made(trained, replies.len()))
     }
 
@@ -170,7 +169,7 @@ impl Bench<'_, '_> {
         let (model, base) = context.trainee(model, folded)?;
         let trainer =
             SftTrainer { model: &model, base: &base, transcripts: &transcripts, config: &config };
-        let trained = trainer.fit(self.fresh()?, &context.train_run("compare", dir, stage))?;
+        let trained = trainer.fit(self.fresh()?, &context.train_run(&name_of(dir), dir, stage))?;
         Ok(made(trained, transcripts.len()))
     }
 
@@ -199,7 +198,8 @@ impl Bench<'_, '_> {
             stop_ids: tokenizer.stop_ids(),
             config: &context.recipe.on_policy,
         };
-        let trained = distiller.fit(self.fresh()?, &context.train_run("compare", dir, stage))?;
+        let trained =
+            distiller.fit(self.fresh()?, &context.train_run(&name_of(dir), dir, stage))?;
         Ok(made(trained, prompts.len()))
     }
 
@@ -222,4 +222,9 @@ fn chosen_only(pairs: &[PreferencePair]) -> Vec<Transcript> {
         Transcript { id, kind: TranscriptKind::Reflection, messages, trainable }
     };
     pairs.iter().enumerate().map(transcript).collect()
+}
+
+/// A row's folder names its training in events.
+fn name_of(dir: &Path) -> String {
+    dir.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }

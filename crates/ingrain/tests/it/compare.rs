@@ -42,6 +42,7 @@ fn compare(
         },
         methods,
         subsets: vec![2],
+        transcript_subsets: vec![3],
         control: Some((persona.clone(), teacher())),
     }
     .run()
@@ -56,12 +57,13 @@ fn every_method_trains_on_the_same_data_and_gets_a_row() {
     let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
     let mut expected = vec!["base"];
     expected.extend(methods.iter().map(|method| method.name()));
-    expected.extend(["dpo, 2 pairs", "control: tiny"]);
+    expected.extend(["dpo, 2 pairs", "introspection, 3 transcripts", "control: tiny"]);
     assert_eq!(names, expected);
     let row = |name: &str| rows.iter().find(|row| row.name == name).expect("a row");
     assert_eq!(row("dpo").examples, 4);
     assert_eq!(row("kto").examples, 8, "both replies of a pair");
     assert_eq!(row("dpo, 2 pairs").examples, 2);
+    assert_eq!(row("introspection, 3 transcripts").examples, 3);
     assert!(row("control: tiny").own_margin.is_some());
     for row in &rows[1..] {
         assert!(row.perplexity.is_finite() && row.margin.is_finite());
