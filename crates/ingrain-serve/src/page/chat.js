@@ -106,12 +106,12 @@ async function ask(side) {
 
 async function send(event) {
   event.preventDefault();
-  const text = find("text").value.trim();
-  if (!text) return;
   if (sides.some((side) => side.aborter)) {
     for (const side of sides) side.aborter?.abort();
     return;
   }
+  const text = find("text").value.trim();
+  if (!text) return;
   find("text").value = "";
   find("send").textContent = "Stop";
   for (const side of sides) {
