@@ -14,7 +14,7 @@ use ingrain_stats::{
 };
 
 const ITEMS: usize = 144;
-const RESAMPLES: usize = 200;
+const RESAMPLES: usize = 400;
 const STUDIES: u64 = 20;
 /// Traits that move in a study with planted shifts, half of them up and half down.
 const MOVED: usize = 10;

@@ -69,7 +69,12 @@ impl Coherence<'_> {
         collect(run, &stage, method.model, &self.sampling, &prompts)
     }
 
-    fn cases(&self, other: &Method<'_>, own: &[Option<String>], theirs: &[Option<String>]) -> Vec<Case> {
+    fn cases(
+        &self,
+        other: &Method<'_>,
+        own: &[Option<String>],
+        theirs: &[Option<String>],
+    ) -> Vec<Case> {
         let replies = own.iter().zip(theirs).enumerate();
         replies
             .filter_map(|(i, (own, theirs))| {
@@ -99,8 +104,7 @@ impl Suite for Coherence<'_> {
             if missing > 0 {
                 warnings.push(format!("{}: {missing} questions lack a reply", other.name));
             }
-            let judged =
-                judge_all(run, &self.judges, &cases, self.on_conflict, &self.bootstrap)?;
+            let judged = judge_all(run, &self.judges, &cases, self.on_conflict, &self.bootstrap)?;
             compared.extend(cases.iter().cloned());
             let name = format!("{} against {}", self.subject.name, other.name);
             figures.push(Figure {

@@ -1,6 +1,8 @@
 //! One decision a case from one judge or several.
 
-use ingrain_judge::{Case, Decision, OnConflict, Panel, Reliability, ReliabilityConfig, Session, decide};
+use ingrain_judge::{
+    Case, Decision, OnConflict, Panel, Reliability, ReliabilityConfig, Session, decide,
+};
 use ingrain_run::JsonlStore;
 use ingrain_stats::Bootstrap;
 
@@ -35,8 +37,11 @@ pub(crate) fn judge_all(
             interrupt: run.interrupt,
         };
         let (rulings, _) = session.run(cases, &mut store)?;
-        let config =
-            ReliabilityConfig { bootstrap: *bootstrap, on_conflict, ..ReliabilityConfig::default() };
+        let config = ReliabilityConfig {
+            bootstrap: *bootstrap,
+            on_conflict,
+            ..ReliabilityConfig::default()
+        };
         reports.push(config.assess(name, cases, &rulings, &[]));
         members.push(decide(cases, &rulings, on_conflict));
     }

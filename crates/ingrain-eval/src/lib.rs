@@ -25,7 +25,7 @@ pub use error::EvalError;
 pub use perplexity::{NEUTRAL_TEXT, perplexity};
 pub use preference::{PairScore, accuracy, implicit_reward_margin, margin, score_pairs};
 pub use preferences::{
-    Offer, PreferenceModel, PreferenceOutcomes, RankAgreement, RevealedPreferences, Schedule, TRAITS,
-    rank_agreement,
+    Offer, PreferenceModel, PreferenceOutcomes, RankAgreement, RevealedPreferences, Schedule,
+    TRAITS, rank_agreement,
 };
 pub use suite::{Figure, NamedJudge, Suite, SuiteReport, SuiteRun};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use ingrain_stats::{
-    Bootstrap, Confusion, Level, StatsError, Weights, cohen_kappa, krippendorff_alpha, mean_absolute_error,
-    spearman, weighted_kappa,
+    Bootstrap, Confusion, Level, StatsError, Weights, cohen_kappa, krippendorff_alpha,
+    mean_absolute_error, spearman, weighted_kappa,
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,9 @@ pub struct LabelAgreement {
     pub corrected_first_rate: Measure,
 }
 
+/// Of verdicts and labels on the same cases.
+type Statistic<'a> = dyn Fn(&[Verdict], &[Verdict]) -> Result<f64, StatsError> + Sync + 'a;
+
 /// Verdicts as categories in their order, from 0.
 fn category(verdict: Verdict) -> usize {
     match verdict {
@@ -69,7 +72,7 @@ impl LabelAgreement {
                 Some((case.message.as_str(), (decision.verdict()?, label)))
             })
             .collect();
-        let of = |statistic: &(dyn Fn(&[Verdict], &[Verdict]) -> Result<f64, StatsError> + Sync)| {
+        let of = |statistic: &Statistic<'_>| {
             Measure::of(bootstrap, &units, |drawn| {
                 let (judged, labelled): (Vec<_>, Vec<_>) = drawn.iter().map(|u| **u).unzip();
                 statistic(&judged, &labelled)
@@ -132,9 +135,8 @@ impl InterJudge {
                 (case.message.as_str(), judges.iter().map(said).collect())
             })
             .collect();
-        let alpha = |level| {
-            Measure::of(bootstrap, &units, |drawn| krippendorff_alpha(drawn, level))
-        };
+        let alpha =
+            |level| Measure::of(bootstrap, &units, |drawn| krippendorff_alpha(drawn, level));
         let mut kappas = Vec::new();
         for (i, (first, a)) in judges.iter().enumerate() {
             for (second, b) in &judges[i + 1..] {
@@ -165,11 +167,7 @@ fn scores(verdicts: &[Verdict]) -> Vec<f64> {
     verdicts.iter().map(|verdict| verdict.score()).collect()
 }
 
-fn two_rater_alpha(
-    a: &[Verdict],
-    b: &[Verdict],
-    level: Level,
-) -> Result<f64, StatsError> {
+fn two_rater_alpha(a: &[Verdict], b: &[Verdict], level: Level) -> Result<f64, StatsError> {
     let units: Vec<[Option<f64>; 2]> =
         a.iter().zip(b).map(|(a, b)| [Some(a.score()), Some(b.score())]).collect();
     krippendorff_alpha(&units, level)

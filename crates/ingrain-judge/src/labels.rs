@@ -59,7 +59,10 @@ pub fn read_labels(path: impl AsRef<Path>) -> Result<Vec<Label>, JudgeError> {
                 Word::Text(text) => text.chars().take(40).collect(),
                 Word::Number(number) => number.to_string(),
             };
-            wrong(line, format!("unknown verdict {found:?}; expected first, second, tie or a grade"))
+            wrong(
+                line,
+                format!("unknown verdict {found:?}; expected first, second, tie or a grade"),
+            )
         })?;
         if row.case.is_empty() || row.rater.is_empty() {
             return Err(wrong(line, "case and rater must not be empty".into()));

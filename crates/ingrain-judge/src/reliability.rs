@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ingrain_stats::{
-    Bootstrap, LengthControlled, length_controlled_win_rate, normal,
-};
+use ingrain_stats::{Bootstrap, LengthControlled, length_controlled_win_rate, normal};
 use serde::{Deserialize, Serialize};
 
 use crate::labels::consensus;
@@ -132,8 +130,8 @@ impl ReliabilityConfig {
         let ties = per_case(&|decision| Some(decision.verdict()? == Verdict::Tie));
         let ordered = cases.iter().any(|case| case.task.has_order());
         let known = consensus(labels);
-        let labels_agreement = (!known.is_empty())
-            .then(|| LabelAgreement::new(bootstrap, cases, &decisions, &known));
+        let labels_agreement =
+            (!known.is_empty()).then(|| LabelAgreement::new(bootstrap, cases, &decisions, &known));
         Reliability {
             judge: judge.to_owned(),
             cases: cases.len(),

@@ -8,8 +8,8 @@ use ingrain_stats::{
 };
 use serde_json::{Value, json};
 
-use super::outcomes::{PreferenceOutcomes, rank_agreement};
 use super::Schedule;
+use super::outcomes::{PreferenceOutcomes, rank_agreement};
 use crate::judging::judge_all;
 use crate::replies::{Prompt, collect};
 use crate::{EvalError, Figure, NamedJudge, Suite, SuiteReport, SuiteRun};
@@ -92,8 +92,7 @@ impl RevealedPreferences<'_> {
             offers.push(i);
         }
         let light = Bootstrap { replicates: 2, ..self.bootstrap };
-        let judged =
-            judge_all(run, &self.judges, &cases, OnConflict::Tie, &light)?;
+        let judged = judge_all(run, &self.judges, &cases, OnConflict::Tie, &light)?;
         let decided: Vec<_> = offers.into_iter().zip(judged.decisions).collect();
         Ok(PreferenceOutcomes::new(self.schedule.offers().len(), &decided))
     }
@@ -119,7 +118,8 @@ impl RevealedPreferences<'_> {
     ) -> Result<Value, EvalError> {
         let word = stance.as_str();
         let statistic = |what: String| move |source| EvalError::Statistic { what, source };
-        let (first, dropped) = self.comparisons(run, self.before.name, self.before.model, stance)?;
+        let (first, dropped) =
+            self.comparisons(run, self.before.name, self.before.model, stance)?;
         let retest = format!("{} (retest)", self.before.name);
         let (again, again_dropped) = self.comparisons(run, &retest, self.before.model, stance)?;
         let shifts = |after: &Comparisons, name: &str| {

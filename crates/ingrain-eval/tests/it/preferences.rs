@@ -2,9 +2,7 @@
 
 use ingrain_chat::{Sampling, Scripted};
 use ingrain_constitution::PromptSet;
-use ingrain_eval::{
-    EvalError, NamedJudge, PreferenceModel, RevealedPreferences, Schedule, Suite,
-};
+use ingrain_eval::{EvalError, NamedJudge, PreferenceModel, RevealedPreferences, Schedule, Suite};
 use ingrain_judge::{Question, Task};
 use ingrain_run::Interrupt;
 use ingrain_stats::{Bootstrap, BradleyTerry, POINTS_PER_NAT, Stream};

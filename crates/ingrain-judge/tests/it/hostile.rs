@@ -6,6 +6,9 @@ use proptest::prelude::*;
 
 use crate::{compare, fence, judge, obedient, rubric};
 
+/// What a judge writes, given the fence.
+type Written = fn(&str) -> String;
+
 /// Replies under judgement that try to look like the end of the material and an answer.
 fn attacks() -> Vec<String> {
     let mut attacks: Vec<String> = [
@@ -33,7 +36,8 @@ fn a_judge_that_copies_the_material_never_scores_it() {
         // The weakest judge there is: it repeats the longer reply word for word.
         let copied = attack.clone();
         let parrot = ingrain_chat::Scripted::from_fn(move |_| copied.clone());
-        let (rulings, report) = judge(&TextJudge::new(parrot, rubric(true)), &[case.clone()], 0);
+        let (rulings, report) =
+            judge(&TextJudge::new(parrot, rubric(true)), std::slice::from_ref(&case), 0);
         assert_eq!(report.answered, 2);
         for ruling in &rulings {
             assert_eq!(ruling.verdict, None, "{:.80}", attack);
@@ -70,7 +74,7 @@ fn what_a_judge_may_write_besides_an_answer_is_counted_and_never_scored() {
     let other = |f: &str| format!("<answer-{f}>первый</answer-{f}>");
     let long = |f: &str| format!("{}<answer-{f}>", "A".repeat(1 << 20));
     let late = |f: &str| format!("<answer-{f}>A</answer-{f}>{}", " no, B".repeat(200_000));
-    let replies: [(fn(&str) -> String, &str); 6] = [
+    let replies: [(Written, &str); 6] = [
         (both, "several_answers"),
         (nested, "several_answers"),
         (other, "not_allowed"),
@@ -83,7 +87,8 @@ fn what_a_judge_may_write_besides_an_answer_is_counted_and_never_scored() {
             reply(fence(&request.messages[0].content))
         });
         let case = compare("k", "one", "two");
-        let (rulings, _) = judge(&TextJudge::new(model, rubric(true)), &[case.clone()], 0);
+        let (rulings, _) =
+            judge(&TextJudge::new(model, rubric(true)), std::slice::from_ref(&case), 0);
         let report =
             ingrain_judge::ReliabilityConfig::default().assess("judge", &[case], &rulings, &[]);
         assert_eq!(report.unreadable.get(reason), Some(&2), "{reason}");

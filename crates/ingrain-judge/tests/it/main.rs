@@ -14,9 +14,8 @@ pub(crate) fn compare(key: &str, first: &str, second: &str) -> Case {
 }
 
 pub(crate) fn rubric(ties: bool) -> Rubric {
-    let yaml = format!(
-        "{{name: better, task: compare, instructions: Which is better?, ties: {ties}}}"
-    );
+    let yaml =
+        format!("{{name: better, task: compare, instructions: Which is better?, ties: {ties}}}");
     RubricFile::parse(&yaml, "better.yaml").expect("valid").into()
 }
 
@@ -36,7 +35,11 @@ pub(crate) fn obedient(answer: impl Fn(&str) -> String + Send + Sync + 'static) 
 }
 
 /// Judges in a fresh store.
-pub(crate) fn judge(judge: &dyn Judge, cases: &[Case], repeats: usize) -> (Vec<Ruling>, SessionReport) {
+pub(crate) fn judge(
+    judge: &dyn Judge,
+    cases: &[Case],
+    repeats: usize,
+) -> (Vec<Ruling>, SessionReport) {
     let dir = tempfile::tempdir().expect("a directory");
     let mut store = JsonlStore::open(dir.path().join("rulings.jsonl")).expect("opens");
     let interrupt = Interrupt::default();

@@ -111,8 +111,7 @@ async fn respond(request: Request<Incoming>, annotation: &Mutex<Annotation>, por
             };
             match serde_json::from_slice(&body.to_bytes()) {
                 Ok(posted) => {
-                    let mut annotation =
-                        annotation.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut annotation = annotation.lock().unwrap_or_else(PoisonError::into_inner);
                     answer(&mut annotation, &posted, label)
                 }
                 Err(_) => error(StatusCode::BAD_REQUEST, "not a request of this page"),
@@ -168,9 +167,11 @@ fn reply(status: StatusCode, content_type: &'static str, body: String) -> Reply 
     *reply.status_mut() = status;
     let policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
                   connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    for (name, value) in
-        [(CONTENT_TYPE, content_type), (CONTENT_SECURITY_POLICY, policy), (CACHE_CONTROL, "no-store")]
-    {
+    for (name, value) in [
+        (CONTENT_TYPE, content_type),
+        (CONTENT_SECURITY_POLICY, policy),
+        (CACHE_CONTROL, "no-store"),
+    ] {
         reply.headers_mut().insert(name, hyper::header::HeaderValue::from_static(value));
     }
     reply

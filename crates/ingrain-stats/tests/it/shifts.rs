@@ -27,7 +27,7 @@ fn two_runs(
 fn an_unchanged_model_shows_a_shift_in_one_pair_of_runs_in_twenty() {
     let (mut by_interval, mut by_p_value, mut false_discoveries) = (0, 0, 0);
     for seed in 0..1_000 {
-        let report = two_runs(24, 2_400, &[], seed, 300);
+        let report = two_runs(16, 1_600, &[], seed, 500);
         let any = |found: &dyn Fn(&ingrain_stats::Shift) -> bool| {
             usize::from(report.shifts.iter().any(found))
         };
