@@ -93,7 +93,13 @@ fn measure(
         observer: &recorder as &dyn Observer,
         interrupt: &Interrupt::new(),
     };
-    let trainer = DpoTrainer { model: &model, base: setting.name, pairs: &pairs, config: &config };
+    let trainer = DpoTrainer {
+        model: &model,
+        base: setting.name,
+        pairs: &pairs,
+        config: &config,
+        reference_cache: None,
+    };
     let mut result = None;
     let (_, extra_bytes) = support::measure(|| result = Some(trainer.fit(adapter, &run)));
     if let Some(result) = result {

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use ingrain::chat::ChatModel;
+use ingrain::constitution::PromptSet;
 use ingrain::lm::{LocalModel, ModelSource};
 use ingrain::run::{ByModel, Heldout, Summary};
 use ingrain::{Persona, Pipeline, Recipe, Teacher};
@@ -26,7 +27,7 @@ use ingrain::{Persona, Pipeline, Recipe, Teacher};
 /// Train a model into a character and measure what changed
 #[derive(Parser)]
 struct Args {
-    /// Name of a constitution in personas/, or the path of one
+    /// Name of a constitution in personas/, the path of one, or a mix: "sarcasm:0.6 + loving:0.4"
     #[arg(long, default_value = "sarcasm")]
     persona: String,
     /// Model to train: built-in alias, HF directory or .gguf file [default: the recipe's]
@@ -36,6 +37,9 @@ struct Args {
     /// given the constitution [default: the persona's recorded teacher]
     #[arg(long)]
     teacher: Option<String>,
+    /// Folder of prompt templates in place of the built-in ones, all or some
+    #[arg(long)]
+    prompts: Option<PathBuf>,
     /// quick (minutes on a CPU), paper (the published numbers), or a YAML file
     #[arg(long, default_value = "quick")]
     recipe: String,
@@ -72,7 +76,7 @@ fn main() -> ExitCode {
         }
         let persona = Persona::find(&args.persona, &support::persona_folders())?;
         anyhow::ensure!(
-            !persona.constitution.research_only || args.allow_research_persona,
+            !persona.constitution().research_only || args.allow_research_persona,
             "{} is a persona for research only; pass --allow-research-persona to train it",
             persona.name()
         );
@@ -85,15 +89,12 @@ fn main() -> ExitCode {
         };
         let teacher = match (&args.teacher, &teacher_model) {
             (Some(spec), Some(model)) => Teacher::Model(model as &dyn ChatModel, spec.clone()),
-            (Some(file), None) => Teacher::Recorded(file.into()),
-            (None, _) => Teacher::Recorded(persona.teacher.clone().with_context(|| {
-                let file = persona.path.with_extension("teacher.jsonl");
-                format!(
-                    "{} has no recorded teacher ({}); pass --teacher",
-                    persona.name(),
-                    file.display()
-                )
-            })?),
+            (Some(file), None) => Teacher::recorded(file)?,
+            (None, _) => persona.recorded_teacher().context("pass --teacher to use another")?,
+        };
+        let prompts = match &args.prompts {
+            Some(folder) => PromptSet::from_dir(folder)?,
+            None => PromptSet::embedded(),
         };
         eprintln!("Training {} into {}, recipe {}", recipe.model, persona.name(), args.recipe);
         eprintln!("Run directory: {}\n", out.display());
@@ -101,6 +102,7 @@ fn main() -> ExitCode {
             recipe,
             persona,
             teacher,
+            prompts,
             device: args.device,
             out: out.clone(),
             resume: args.resume,
@@ -113,8 +115,9 @@ fn main() -> ExitCode {
         } else {
             print_summary(&summary);
             println!(
-                "\nAdapter: {0}\nAsk it: cargo run --release --example generate -- --adapter {0} --prompt \"...\"",
-                out.join("persona").display()
+                "\nReport: {1}\nAdapter: {0}\nAsk it: cargo run --release --example generate -- --adapter {0} --prompt \"...\"",
+                out.join("persona").display(),
+                out.join("report.html").display()
             );
         }
         Ok(())

@@ -152,7 +152,7 @@ fn run(args: Args, out: &mut String) -> anyhow::Result<bool> {
 
 /// A persona, a file or a composition.
 fn load(spec: &str, personas: &Path) -> anyhow::Result<Composed> {
-    Ok(spec.parse::<Composition>()?.load(personas)?)
+    Ok(spec.parse::<Composition>()?.load(&[personas])?)
 }
 
 fn check(files: &[PathBuf], as_json: bool, out: &mut String) -> anyhow::Result<bool> {

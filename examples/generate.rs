@@ -72,7 +72,7 @@ fn main() -> ExitCode {
                 ..Sampling::default()
             }
         };
-        let prompt = Prompt { ids, sampling };
+        let prompt = Prompt::new(ids, sampling);
         let mut result: Option<Generation> = None;
         model.generate(std::slice::from_ref(&prompt), &mut |_, done| result = Some(done))?;
         let generation = result.ok_or_else(|| anyhow::anyhow!("nothing was generated"))?;

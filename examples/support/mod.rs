@@ -9,7 +9,7 @@ mod progress;
 
 use std::process::ExitCode;
 
-use ingrain::lm::{Adapter, AdapterSource, LocalModel, ModelSource};
+use ingrain::lm::{AdapterSource, LocalModel, ModelSource};
 use ingrain::run::{Interrupt, Observer};
 
 pub(crate) use progress::Terminal;
@@ -42,6 +42,9 @@ pub(crate) struct ModelArgs {
     /// PEFT adapter: a directory or a hub id
     #[arg(long)]
     pub(crate) adapter: Option<AdapterSource>,
+    /// How strongly the adapter acts: 0 not at all, 1 as trained
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) strength: f64,
     /// cpu, ndarray, cuda or cuda:N (the last two by feature)
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
@@ -53,11 +56,10 @@ impl ModelArgs {
         let device = ingrain::lm::device(&self.device)?;
         let files = self.model.parse::<ModelSource>()?.resolve(observer)?;
         let model = LocalModel::load(&files, &device)?;
-        let adapter = match &self.adapter {
-            Some(source) => Some(Adapter::load(&source.resolve(observer)?, &model.model)?),
-            None => None,
-        };
-        Ok(model.with_adapter(adapter))
+        let Some(source) = &self.adapter else { return Ok(model) };
+        let adapted = model.adapted(&source.resolve(observer)?)?;
+        let adapter = adapted.adapter.as_ref().map(|adapter| adapter.scaled(self.strength));
+        Ok(adapted.with_adapter(adapter))
     }
 }
 

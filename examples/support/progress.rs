@@ -7,6 +7,19 @@ use std::time::{Duration, Instant};
 
 use ingrain::run::{Event, Observer};
 
+/// Metrics of a step that are shown, and what they are called there.
+const SHOWN: [(&str, &str); 7] = [
+    ("loss", "loss"),
+    ("eval_loss", "held-out"),
+    ("accuracy", "accuracy"),
+    ("margin", "margin"),
+    ("nll", "nll"),
+    ("grad_norm", "norm"),
+    ("tokens_per_sec", "tokens/s"),
+];
+
+const GIB: f64 = (1_u64 << 30) as f64;
+
 /// Writes what happens to stderr.
 pub(crate) struct Terminal {
     state: Mutex<State>,
@@ -17,6 +30,8 @@ pub(crate) struct Terminal {
 struct State {
     totals: HashMap<String, (Option<u64>, String)>,
     started: Option<Instant>,
+    /// Steps that an earlier process of the run has done.
+    earlier_steps: Option<u64>,
     last: Option<Instant>,
     open_line: bool,
 }
@@ -64,6 +79,7 @@ impl Observer for Terminal {
                 state.totals.insert(stage.clone(), (*total, unit.clone()));
                 state.started = Some(Instant::now());
                 state.last = Some(Instant::now());
+                state.earlier_steps = None;
                 match total {
                     Some(total) => eprintln!("{stage}: {} {unit}", count(*total, unit)),
                     None => eprintln!("{stage}"),
@@ -85,20 +101,25 @@ impl Observer for Terminal {
                 self.rewrite(state, &format!("{bar}{done} {unit}{rate}"));
             }
             Event::Step { step, total, metrics, .. } => {
-                if !self.is_due(state) {
+                let earlier = *state.earlier_steps.get_or_insert(step.saturating_sub(1));
+                if !self.is_due(state) && *step != *total {
                     return;
                 }
-                let shown = ["loss", "accuracy", "margin", "chosen_logp", "nll", "tokens_per_sec"];
-                let metrics: Vec<String> = shown
+                let metrics: Vec<String> = SHOWN
                     .iter()
-                    .filter_map(|name| Some(format!("{name} {}", short(*metrics.get(*name)?))))
+                    .filter_map(|(name, label)| {
+                        Some(format!("{label} {}", short(*metrics.get(*name)?)))
+                    })
+                    .chain(metrics.get("rss_bytes").map(|bytes| format!("{:.1} GiB", bytes / GIB)))
                     .collect();
                 let seconds = state.started.map_or(0.0, |at| at.elapsed().as_secs_f64());
-                let left = seconds / (*step).max(1) as f64 * total.saturating_sub(*step) as f64;
+                let here = step.saturating_sub(earlier).max(1);
+                let left = seconds / here as f64 * total.saturating_sub(*step) as f64;
                 let line = format!(
-                    "{}step {step}/{total}  {}  {left:.0} s left",
+                    "{}step {step}/{total}  {}  {} left",
                     bar(*step, *total),
-                    metrics.join("  ")
+                    metrics.join("  "),
+                    duration(left)
                 );
                 self.rewrite(state, &line);
             }
@@ -132,6 +153,14 @@ fn bar(done: u64, total: u64) -> String {
 
 fn count(value: u64, unit: &str) -> String {
     if unit == "bytes" { format!("{:.1} million", value as f64 / 1e6) } else { value.to_string() }
+}
+
+fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 100.0 => format!("{s:.0} s"),
+        s if s < 6_000.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
 }
 
 fn short(value: f64) -> String {

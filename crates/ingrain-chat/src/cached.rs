@@ -1,10 +1,10 @@
 //! Replies that are never lost and never asked for twice.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ingrain_run::{JsonlStore, Keyed, RunError, sha256_hex};
+use ingrain_run::{FileLock, JsonlStore, Keyed, RunError, sha256_hex};
 use serde::{Deserialize, Serialize};
 
 use crate::occurrence::occurrences;
@@ -16,7 +16,8 @@ use crate::{ChatError, ChatModel, ChatReply, ChatRequest};
 /// The key is a SHA-256 over model name, messages, sampling (its seed too) and, for equal requests
 /// within one call, which of them it is: five equal requests are five samples. Errors are not kept.
 ///
-/// The journal belongs to one process at a time; [`ingrain_run::RunDir`] guards a run's own.
+/// The journal belongs to one process at a time, by a lock beside it. [`journal`](crate::journal)
+/// looks into it and compacts it.
 ///
 /// # Examples
 /// ```
@@ -37,6 +38,7 @@ pub struct Cached<M> {
     model: M,
     model_name: String,
     journal: Mutex<JsonlStore<CachedReply>>,
+    _lock: FileLock,
 }
 
 /// One line of the journal.
@@ -63,14 +65,16 @@ impl<M: ChatModel> Cached<M> {
     /// differently: endpoint, model, revision, adapter.
     ///
     /// # Errors
-    /// As [`JsonlStore::open`].
+    /// As [`JsonlStore::open`], and [`RunError::Locked`] if another process has the journal.
     pub fn open(
         model: M,
         model_name: impl Into<String>,
         journal: impl Into<PathBuf>,
     ) -> Result<Self, RunError> {
-        let journal = Mutex::new(JsonlStore::open(journal)?);
-        Ok(Self { model, model_name: model_name.into(), journal })
+        let path = journal.into();
+        let lock = lock(&path)?;
+        let journal = Mutex::new(JsonlStore::open(path)?);
+        Ok(Self { model, model_name: model_name.into(), journal, _lock: lock })
     }
 
     /// Number of replies in the journal.
@@ -153,6 +157,21 @@ impl<M: ChatModel> ChatModel for Cached<M> {
             on_reply(i, kept);
         });
     }
+
+    fn batch_matters(&self) -> bool {
+        self.model.batch_matters()
+    }
+
+    fn cost(&self) -> Option<f64> {
+        self.model.cost()
+    }
+}
+
+/// The lock of a journal, in a file beside it (compaction replaces the journal itself).
+pub(crate) fn lock(journal: &Path) -> Result<FileLock, RunError> {
+    let mut name = journal.as_os_str().to_owned();
+    name.push(".lock");
+    FileLock::take(Path::new(&name), journal)
 }
 
 fn request_hash(model_name: &str, request: &ChatRequest) -> Result<String, ChatError> {
@@ -231,6 +250,17 @@ mod tests {
         assert_eq!(texts(&cached, &requests), ["GOOD", "BAD"]);
         let batches: Vec<_> = model.batches().iter().map(Vec::len).collect();
         assert_eq!(batches, [2, 1]);
+    }
+
+    #[test]
+    fn a_second_process_is_kept_out_of_the_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache.jsonl");
+        let held = Cached::open(counting(), "m", &path).unwrap();
+        let error = Cached::open(counting(), "m", &path).err().unwrap();
+        assert!(matches!(error, RunError::Locked { .. }), "{error}");
+        drop(held);
+        assert!(Cached::open(counting(), "m", &path).is_ok());
     }
 
     #[test]

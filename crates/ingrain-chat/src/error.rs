@@ -33,6 +33,23 @@ pub enum ChatError {
     /// A reply came, but could not be written to (or read from) the journal.
     #[error("reply journal failed")]
     Journal(#[from] RunError),
+    /// The settings of a client cannot work.
+    #[error("{0}")]
+    Settings(String),
+    /// A server gave no usable reply, however often it was asked.
+    #[cfg(feature = "openai")]
+    #[error("{endpoint}: {failure} (attempt {attempts}, the last)")]
+    Endpoint {
+        /// Base URL of the server that was asked last.
+        endpoint: String,
+        /// How often the request was sent.
+        attempts: u32,
+        /// What went wrong the last time.
+        failure: crate::openai::Failure,
+    },
+    /// Money or tokens that the user granted are used up; nothing more is sent.
+    #[error("{0}")]
+    Budget(String),
     /// Somebody asked to stop before this request was answered.
     #[error("interrupted before the reply was finished")]
     Interrupted,

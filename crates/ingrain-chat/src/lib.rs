@@ -5,13 +5,18 @@
 //! so that a caller can write each one down at once.
 //!
 //! [`Cached`] puts a journal on disk in front of any model; [`Recorded`] answers from a file;
-//! [`Scripted`] and [`ScriptedScorer`] are for tests. This crate knows no tokenizer and no tensor.
+//! [`Scripted`] and [`ScriptedScorer`] are for tests. Behind the feature `openai`, module `openai`
+//! holds the client of OpenAI-compatible servers. This crate knows no tokenizer and no tensor.
 
 mod cached;
 mod error;
+pub mod journal;
 mod message;
 mod model;
 mod occurrence;
+#[cfg(feature = "openai")]
+pub mod openai;
+mod price;
 mod recorded;
 mod scripted;
 
@@ -21,5 +26,8 @@ pub use message::{Message, Role};
 pub use model::{
     ChatModel, ChatReply, ChatRequest, FinishReason, Sampling, Score, ScoreRequest, Scorer,
 };
+#[cfg(feature = "openai")]
+pub use openai::OpenAiClient;
+pub use price::{Budget, Metered, Price, Prices, Spent};
 pub use recorded::{Recorded, RecordedReply};
 pub use scripted::{Scripted, ScriptedScorer};

@@ -111,6 +111,19 @@ pub trait ChatModel: Send + Sync {
         on_reply: &mut dyn FnMut(usize, Result<ChatReply, ChatError>),
     );
 
+    /// Whether a reply may depend on the other requests of its call: by rounding in other batch
+    /// shapes, or because equal requests are told apart by their order. If not, a resumed stage
+    /// sends only what is missing.
+    fn batch_matters(&self) -> bool {
+        true
+    }
+
+    /// What this model's replies cost so far, in the user's currency, where somebody counts
+    /// ([`crate::Metered`]).
+    fn cost(&self) -> Option<f64> {
+        None
+    }
+
     /// Answers all `requests` and returns the replies in their order.
     ///
     /// A request that the implementation never answered is [`ChatError::Model`].
@@ -143,6 +156,14 @@ impl<M: ChatModel + ?Sized> ChatModel for &M {
     ) {
         (**self).complete(requests, on_reply);
     }
+
+    fn batch_matters(&self) -> bool {
+        (**self).batch_matters()
+    }
+
+    fn cost(&self) -> Option<f64> {
+        (**self).cost()
+    }
 }
 
 impl<M: ChatModel + ?Sized> ChatModel for Box<M> {
@@ -153,6 +174,14 @@ impl<M: ChatModel + ?Sized> ChatModel for Box<M> {
     ) {
         (**self).complete(requests, on_reply);
     }
+
+    fn batch_matters(&self) -> bool {
+        (**self).batch_matters()
+    }
+
+    fn cost(&self) -> Option<f64> {
+        (**self).cost()
+    }
 }
 
 impl<M: ChatModel + ?Sized> ChatModel for Arc<M> {
@@ -162,6 +191,14 @@ impl<M: ChatModel + ?Sized> ChatModel for Arc<M> {
         on_reply: &mut dyn FnMut(usize, Result<ChatReply, ChatError>),
     ) {
         (**self).complete(requests, on_reply);
+    }
+
+    fn batch_matters(&self) -> bool {
+        (**self).batch_matters()
+    }
+
+    fn cost(&self) -> Option<f64> {
+        (**self).cost()
     }
 }
 

@@ -99,6 +99,24 @@ impl Recorded {
         &self.questions
     }
 
+    /// All replies, by first appearance of the question, then by sample.
+    #[must_use]
+    pub fn lines(&self) -> Vec<RecordedReply> {
+        let of_question = |question: &String| {
+            let samples = self.replies.get(question).into_iter().flatten();
+            let mut lines: Vec<RecordedReply> = samples
+                .map(|(&sample, reply)| RecordedReply {
+                    question: question.clone(),
+                    sample,
+                    reply: reply.clone(),
+                })
+                .collect();
+            lines.sort_unstable_by_key(|line| line.sample);
+            lines
+        };
+        self.questions.iter().flat_map(of_question).collect()
+    }
+
     /// How many replies a question has; 0 if it is unknown.
     #[must_use]
     pub fn samples(&self, question: &str) -> usize {
@@ -173,6 +191,13 @@ mod tests {
             r#"no recorded reply for "a (sample 2)""#
         );
         assert_eq!(results[4].as_ref().unwrap_err().to_string(), r#"no recorded reply for "c""#);
+    }
+
+    #[test]
+    fn lines_come_back_in_order() {
+        let lines = [line("b", 0, "b0"), line("a", 0, "a0"), line("a", 1, "a1")];
+        let model = Recorded::new([lines[0].clone(), lines[2].clone(), lines[1].clone()]).unwrap();
+        assert_eq!(model.lines(), lines);
     }
 
     #[test]

@@ -6,8 +6,10 @@
 
 mod blend;
 mod composed;
+mod proportion;
 
 use std::{
+    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
 };
@@ -80,17 +82,24 @@ impl Composition {
         }
     }
 
-    /// Reads the constitutions: a name is `<name>.yaml` in `personas`, anything with a `/` or
-    /// ending in `.yaml` or `.yml` is a path of its own.
+    /// The file of each part: a name is `<name>.yaml` in the first of `folders` that has it,
+    /// anything with a `/` or ending in `.yaml` or `.yml` is a path of its own.
     ///
     /// # Errors
-    /// What [`Constitution::from_path`] returns; [`ConstitutionError::UnknownPersona`] for a
-    /// name that the folder does not have; [`ConstitutionError::RepeatedPersona`] when two parts
-    /// are one persona.
-    pub fn load(&self, personas: impl AsRef<Path>) -> Result<Composed, ConstitutionError> {
+    /// [`ConstitutionError::UnknownPersona`] for a name that no folder has.
+    pub fn locate(&self, folders: &[impl AsRef<Path>]) -> Result<Vec<PathBuf>, ConstitutionError> {
+        self.parts.iter().map(|part| part.locate(folders)).collect()
+    }
+
+    /// Reads the constitutions from where [`Self::locate`] finds them.
+    ///
+    /// # Errors
+    /// What [`Self::locate`] and [`Constitution::from_path`] return;
+    /// [`ConstitutionError::RepeatedPersona`] when two parts are one persona.
+    pub fn load(&self, folders: &[impl AsRef<Path>]) -> Result<Composed, ConstitutionError> {
         let mut parts: Vec<(Constitution, f64)> = Vec::with_capacity(self.parts.len());
-        for part in &self.parts {
-            let constitution = Constitution::from_path(part.locate(personas.as_ref())?)?;
+        for (part, path) in self.parts.iter().zip(self.locate(folders)?) {
+            let constitution = Constitution::from_path(path)?;
             if parts.iter().any(|(other, _)| other.name == constitution.name) {
                 return Err(ConstitutionError::RepeatedPersona { name: constitution.name });
             }
@@ -101,35 +110,33 @@ impl Composition {
 }
 
 impl Part {
-    fn locate(&self, personas: &Path) -> Result<PathBuf, ConstitutionError> {
+    fn locate(&self, folders: &[impl AsRef<Path>]) -> Result<PathBuf, ConstitutionError> {
         let name = self.persona.as_str();
         if name.contains(['/', '\\']) || name.ends_with(".yaml") || name.ends_with(".yml") {
             return Ok(PathBuf::from(name));
         }
-        let path = personas.join(format!("{name}.yaml"));
-        if path.is_file() {
-            return Ok(path);
-        }
-        let known = names_in(personas)?;
-        let suggestion = near_miss(name, known.iter().map(String::as_str)).map(str::to_owned);
-        let (dir, found) = (personas.to_owned(), name.to_owned());
-        Err(ConstitutionError::UnknownPersona { dir, found, suggestion, known: known.join(", ") })
+        let mut files = folders.iter().map(|folder| folder.as_ref().join(format!("{name}.yaml")));
+        files.find(|file| file.is_file()).ok_or_else(|| {
+            let known = names_in(folders);
+            let near = near_miss(name, known.iter().map(String::as_str));
+            ConstitutionError::UnknownPersona {
+                folders: folders.iter().map(|folder| folder.as_ref().to_owned()).collect(),
+                found: name.to_owned(),
+                suggestion: near.map(str::to_owned),
+                known: known.into_iter().collect::<Vec<_>>().join(", "),
+            }
+        })
     }
 }
 
-/// The personas of a folder, sorted.
-fn names_in(dir: &Path) -> Result<Vec<String>, ConstitutionError> {
-    let error = |source| ConstitutionError::Read { path: dir.to_owned(), source };
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(error)? {
-        let file = entry.map_err(error)?.file_name();
-        let name = file.to_str().and_then(|file| file.strip_suffix(".yaml"));
-        names.extend(
-            name.filter(|name| !matches!(*name, "heldout" | "template")).map(str::to_owned),
-        );
-    }
-    names.sort();
-    Ok(names)
+/// The personas of all folders that can be read.
+fn names_in(folders: &[impl AsRef<Path>]) -> BTreeSet<String> {
+    let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+    let files = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    files
+        .filter_map(|file| file.strip_suffix(".yaml").map(str::to_owned))
+        .filter(|name| !matches!(name.as_str(), "heldout" | "template"))
+        .collect()
 }
 
 impl std::str::FromStr for Composition {

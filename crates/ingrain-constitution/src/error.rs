@@ -56,16 +56,16 @@ pub enum ConstitutionError {
         expected: String,
     },
 
-    /// A composition names a persona that its folder does not have.
-    #[error("{}: no persona is called `{found}`; {}", dir.display(), expected_names(.suggestion, .known))]
+    /// A composition names a persona that no folder has.
+    #[error("{}: no persona is called `{found}`; {}", shown(.folders), expected_names(.suggestion, .known))]
     UnknownPersona {
-        /// The folder.
-        dir: PathBuf,
+        /// The folders that were searched.
+        folders: Vec<PathBuf>,
         /// The name in the composition.
         found: String,
         /// The persona that was probably meant.
         suggestion: Option<String>,
-        /// All personas of the folder, separated by commas.
+        /// All personas of the folders, separated by commas.
         known: String,
     },
 
@@ -84,6 +84,11 @@ pub enum ConstitutionError {
 fn expected_names(suggestion: &Option<String>, expected: &str) -> String {
     match suggestion {
         Some(name) => format!("did you mean `{name}`?"),
+        None if expected.is_empty() => "there is none".into(),
         None => format!("expected one of {expected}"),
     }
+}
+
+fn shown(folders: &[PathBuf]) -> String {
+    folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
 }

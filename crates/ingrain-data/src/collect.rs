@@ -1,6 +1,6 @@
 //! The loop that every generating stage runs: batches out, records onto disk, progress told.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ingrain_chat::{ChatError, ChatModel, ChatReply, ChatRequest, Message, Sampling};
 use ingrain_run::{Event, Interrupt, JsonlStore, Keyed, Observer, derive_seed};
@@ -12,12 +12,17 @@ use crate::DataError;
 /// So many failures without a success between, and a stage stops instead of running dry.
 const GIVE_UP_AFTER: u64 = 16;
 
+/// Pause between two [`Event::Meter`]s.
+const METER_PAUSE: Duration = Duration::from_millis(500);
+
 /// With what, and how, a stage generates.
 ///
 /// Requests go out in batches of `batch_size` consecutive indices. A resumed stage sends a batch
 /// that is not complete *whole* and keeps the records that are there, because matrix products of
-/// another batch shape round differently; so its output is that of an undisturbed run. In front of a
-/// model that costs money, put [`ingrain_chat::Cached`]: it answers what was answered before.
+/// another batch shape round differently; so its output is that of an undisturbed run. A model for
+/// which that makes no difference ([`ChatModel::batch_matters`]) is asked only for what is missing.
+/// In front of a model that costs money, put [`ingrain_chat::Cached`]: it answers what was answered
+/// before.
 #[derive(Clone)]
 pub struct Generation<'a> {
     /// Name of the stage, as in the manifest; part of every seed.
@@ -28,7 +33,8 @@ pub struct Generation<'a> {
     pub sampling: Sampling,
     /// Seed of the run.
     pub seed: u64,
-    /// Requests in one call of the model. Part of the result: keep it over a resume.
+    /// Requests in one call of the model. Part of the result of a local model: keep it over a
+    /// resume. For an endpoint, many times its requests under way, so that few idle at a batch's end.
     pub batch_size: usize,
     /// Told about progress.
     pub observer: &'a dyn Observer,
@@ -97,6 +103,9 @@ pub(crate) struct Collector<'a, 'g, R> {
     generation: &'a Generation<'g>,
     store: &'a mut JsonlStore<R>,
     started: Instant,
+    metered: Instant,
+    /// Done by earlier processes.
+    done_before: u64,
     failures_in_a_row: u64,
     report: StageReport,
 }
@@ -124,12 +133,19 @@ impl<'a, 'g, R: Keyed + Serialize + DeserializeOwned> Collector<'a, 'g, R> {
             seconds: 0.0,
             failed: Vec::new(),
         };
-        Self { generation, store, started: Instant::now(), failures_in_a_row: 0, report }
+        let (started, done_before) = (Instant::now(), done as u64);
+        let metered = started;
+        Self { generation, store, started, metered, done_before, failures_in_a_row: 0, report }
     }
 
     /// The store, to read back what was written.
     pub(crate) fn store(&self) -> &JsonlStore<R> {
         self.store
+    }
+
+    /// For stages whose units are not records: so many are done.
+    pub(crate) fn set_done(&mut self, done: usize) {
+        self.report.done = done as u64;
     }
 
     /// Sends everything that is missing.
@@ -138,16 +154,21 @@ impl<'a, 'g, R: Keyed + Serialize + DeserializeOwned> Collector<'a, 'g, R> {
         let batch = (self.generation.batch_size / group).max(1) * group;
         for start in (0..work.len()).step_by(batch) {
             let end = (start + batch).min(work.len());
-            let keys: Vec<_> = (start..end).map(|i| work.key(i)).collect();
-            if keys.iter().all(|key| self.store.contains(key)) {
+            let is_there = |&i: &usize| self.store.contains(&work.key(i));
+            let mut ask: Vec<usize> = (start..end).collect();
+            if ask.iter().all(is_there) {
                 continue;
+            }
+            if !self.generation.model.batch_matters() {
+                ask.retain(|i| !is_there(i));
             }
             if self.generation.interrupt.is_requested() {
                 return Err(self.interrupted());
             }
-            let requests: Vec<_> =
-                (start..end).map(|i| self.request(work.messages(i), work.seed_index(i))).collect();
-            self.send(&requests, &keys, |at, reply| work.record(start + at, reply))?;
+            let keys: Vec<_> = ask.iter().map(|&i| work.key(i)).collect();
+            let request = |&i: &usize| self.request(work.messages(i), work.seed_index(i));
+            let requests: Vec<_> = ask.iter().map(request).collect();
+            self.send(&requests, &keys, |at, reply| work.record(ask[at], reply))?;
         }
         Ok(())
     }
@@ -212,13 +233,39 @@ impl<'a, 'g, R: Keyed + Serialize + DeserializeOwned> Collector<'a, 'g, R> {
             done: self.report.done,
             tokens: self.report.tokens,
         });
+        self.meter();
         Ok(())
+    }
+
+    fn meter(&mut self) {
+        if self.metered.elapsed() < METER_PAUSE {
+            return;
+        }
+        self.metered = Instant::now();
+        let StageReport { stage, done, total, tokens, failed, .. } = &self.report;
+        let fresh = done.saturating_sub(self.done_before) as f64;
+        let per_sec = fresh / self.started.elapsed().as_secs_f64();
+        let left = total.saturating_sub(*done) as f64;
+        self.generation.observer.on_event(&Event::Meter {
+            stage: stage.clone(),
+            done: *done,
+            total: *total,
+            per_sec,
+            failed: failed.len() as u64,
+            tokens: *tokens,
+            cost: self.generation.model.cost(),
+            eta_secs: (per_sec > 0.0).then(|| left / per_sec),
+        });
     }
 
     fn fail(&mut self, key: &str, error: ChatError) -> Result<(), DataError> {
         match error {
             ChatError::Interrupted => return Err(self.interrupted()),
             ChatError::Journal(error) => return Err(error.into()),
+            ChatError::Budget(reason) => {
+                let StageReport { stage, done, total, .. } = self.report.clone();
+                return Err(DataError::Budget { stage, done, total, reason });
+            }
             _ => {}
         }
         self.failures_in_a_row += 1;

@@ -32,6 +32,39 @@ pub enum DataError {
         #[source]
         source: ChatError,
     },
+    /// A prompt of the method could not be written.
+    #[error(transparent)]
+    Prompt(#[from] ingrain_constitution::ConstitutionError),
+    /// What the user granted is used up. What was finished is on disk.
+    #[error("stage {stage} stopped at {done} of {total}: {reason}; raise the budget to go on")]
+    Budget {
+        /// The stage.
+        stage: String,
+        /// Records on disk.
+        done: u64,
+        /// Records in all.
+        total: u64,
+        /// What is used up.
+        reason: String,
+    },
+    /// A file in somebody's format holds something that the format has not.
+    #[error("{}:{line}: {reason}", path.display())]
+    Format {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Line or record, counted from 1.
+        line: usize,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// An export would change the objective, and nobody agreed.
+    #[error("{engine} cannot express {}; agree to leave it out, or train here", terms.join(", "))]
+    Inexpressible {
+        /// The engine.
+        engine: &'static str,
+        /// What it cannot express.
+        terms: Vec<String>,
+    },
     /// A stage was asked for something that makes no sense.
     #[error("stage {stage}: {reason}")]
     Invalid {

@@ -40,6 +40,9 @@ impl From<Fidelity> for Wording {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataFidelity {
+    /// Faithful: of the questions that a constitution brings, a new one is compared with those of
+    /// the *last* assertion only, not with its own (and, either way, with new ones that were kept).
+    pub duplicates: Fidelity,
     /// Faithful: the guidance (free or leading) never reaches the system prompt of
     /// self-interactions.
     pub guidance: Fidelity,
@@ -71,6 +74,7 @@ impl DataFidelity {
     #[must_use]
     pub fn faithful() -> Self {
         Self {
+            duplicates: Fidelity::Faithful,
             guidance: Fidelity::Faithful,
             saved_name: Fidelity::Faithful,
             last_turn: Fidelity::Faithful,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ingrain_chat::Message;
+use ingrain_chat::{FinishReason, Message};
 use serde::{Deserialize, Serialize};
 
 use crate::assembly::cut_words;
@@ -123,6 +123,8 @@ struct Candidate<'a> {
     rejected: String,
     renamed: bool,
     trimmed: bool,
+    /// The token limit was used up before a reply began: inside a trace.
+    cut_off: bool,
 }
 
 impl PairFilter<'_> {
@@ -169,6 +171,9 @@ impl PairFilter<'_> {
             chosen: chosen_text.to_owned(),
             rejected: rejected_text.to_owned(),
             renamed: renamed.is_some(),
+            cut_off: [chosen, rejected]
+                .iter()
+                .any(|reply| reply.reply.trim().is_empty() && reply.finish == FinishReason::Length),
         }
     }
 
@@ -192,11 +197,12 @@ impl PairFilter<'_> {
 
     /// Everything but length.
     fn reason(&self, candidate: &Candidate<'_>) -> Option<DropReason> {
-        let Candidate { chosen, rejected, trimmed, .. } = candidate;
+        let Candidate { chosen, rejected, trimmed, cut_off, .. } = candidate;
         let both = [chosen, rejected];
         if both.iter().any(|text| text.is_empty()) {
             // Trimming leaves nothing of a text without one whole sentence.
-            return Some(if *trimmed { DropReason::Unfinished } else { DropReason::Empty });
+            let unfinished = *trimmed || *cut_off;
+            return Some(if unfinished { DropReason::Unfinished } else { DropReason::Empty });
         }
         if self.unfinished != Unfinished::Keep && both.iter().any(|text| !is_finished(text)) {
             return Some(DropReason::Unfinished);

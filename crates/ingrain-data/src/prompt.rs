@@ -1,6 +1,6 @@
 //! What teacher and student are asked.
 
-use ingrain_constitution::Constitution;
+use ingrain_constitution::{Blend, Constitution};
 use serde::{Deserialize, Serialize};
 
 /// One user message to which both teacher and student reply (a line of `prompts.jsonl`).
@@ -44,6 +44,18 @@ impl Prompt {
             }
         }
         prompts
+    }
+
+    /// Questions of a blend of personas, as many of each as its share asks for
+    /// ([`Blend::questions`]); all questions where there is one persona. `assertion` is an index of
+    /// the blended constitution, for which [`Blend::provenance`] names the persona.
+    #[must_use]
+    pub fn of_blend(blend: &Blend) -> Vec<Self> {
+        let prompt = |(a, q): (usize, usize)| {
+            let text = blend.constitution.assertions[a].all_questions().nth(q)?.to_owned();
+            Some(Self { id: format!("a{a:02}-q{q:02}"), text, assertion: Some(a) })
+        };
+        blend.questions().into_iter().filter_map(prompt).collect()
     }
 
     /// Prompts that belong to no assertion: `g00000`, `g00001`, ...

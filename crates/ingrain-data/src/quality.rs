@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{PreferencePair, is_refusal};
+use crate::name_leak::mentions;
+use crate::words::{word_count, words};
+use crate::{NearDuplicates, PreferencePair, is_refusal};
 
 /// Words that make up an opening.
 const OPENING_WORDS: usize = 4;
@@ -26,6 +28,12 @@ pub struct QualityReport {
     pub rejected: TextReport,
     /// What a model could learn from length alone.
     pub length_bias: LengthBias,
+    /// Share of chosen replies that name the teacher; 0 if no names were given.
+    #[serde(default)]
+    pub name_leak_rate: f64,
+    /// Share of assertions with at least one pair, in 0..=1; 1 without assertions.
+    #[serde(default)]
+    pub assertion_coverage: f64,
     /// Pairs by assertion; an assertion without pairs stands there with 0.
     pub by_assertion: BTreeMap<usize, usize>,
     /// Pairs whose prompt belongs to no assertion.
@@ -45,10 +53,16 @@ pub struct TextReport {
     pub distinct_2: f64,
     /// The same for three words.
     pub distinct_3: f64,
+    /// Share of texts that nearly repeat an earlier one (see [`crate::NearDuplicates`]).
+    #[serde(default)]
+    pub near_duplicate_rate: f64,
     /// Share of texts that decline (see [`crate::is_refusal`]).
     pub refusal_rate: f64,
     /// Share of texts that open with the most frequent first four words.
     pub top_opening_share: f64,
+    /// Chance that two texts drawn with replacement open with the same four words, in 0..=1.
+    #[serde(default)]
+    pub opening_concentration: f64,
     /// The most frequent openings.
     pub openings: Vec<Opening>,
 }
@@ -102,6 +116,16 @@ impl QualityReport {
     /// ```
     #[must_use]
     pub fn of_pairs(pairs: &[PreferencePair], assertions: usize) -> Self {
+        Self::with_teacher_names(pairs, assertions, &[])
+    }
+
+    /// Like [`of_pairs`](Self::of_pairs), looking for what the teacher calls itself too.
+    #[must_use]
+    pub fn with_teacher_names(
+        pairs: &[PreferencePair],
+        assertions: usize,
+        teacher_names: &[String],
+    ) -> Self {
         let mut by_assertion: BTreeMap<usize, usize> = (0..assertions).map(|a| (a, 0)).collect();
         for assertion in pairs.iter().filter_map(|pair| pair.assertion) {
             *by_assertion.entry(assertion).or_default() += 1;
@@ -109,6 +133,8 @@ impl QualityReport {
         let questions: HashSet<_> = pairs.iter().map(PreferencePair::question).collect();
         let different: HashSet<_> =
             pairs.iter().map(|pair| (pair.question(), pair.chosen_text())).collect();
+        let leaks = |pair: &&PreferencePair| mentions(pair.chosen_text(), teacher_names);
+        let covered = by_assertion.values().filter(|&&n| n > 0).count();
         Self {
             pairs: pairs.len(),
             prompts: questions.len(),
@@ -116,6 +142,11 @@ impl QualityReport {
             chosen: TextReport::of(pairs.iter().map(PreferencePair::chosen_text)),
             rejected: TextReport::of(pairs.iter().map(PreferencePair::rejected_text)),
             length_bias: LengthBias::of(pairs),
+            name_leak_rate: share(pairs.iter().filter(leaks).count(), pairs.len()),
+            assertion_coverage: match by_assertion.len() {
+                0 => 1.0,
+                all => share(covered, all),
+            },
             by_assertion,
             general: pairs.iter().filter(|pair| pair.assertion.is_none()).count(),
         }
@@ -129,15 +160,18 @@ impl TextReport {
         let texts: Vec<&str> = texts.into_iter().collect();
         let words: Vec<Vec<String>> = texts.iter().map(|text| words(text)).collect();
         let refused = texts.iter().filter(|text| is_refusal(text)).count();
-        let openings = openings(&words);
+        let (openings, opening_concentration) = openings(&words);
+        let repeats = NearDuplicates::default().find(texts.iter().copied()).len();
         Self {
             count: texts.len(),
             words: Lengths::of(texts.iter().map(|text| word_count(text)).collect()),
             distinct_1: distinct(&words, 1),
             distinct_2: distinct(&words, 2),
             distinct_3: distinct(&words, 3),
+            near_duplicate_rate: share(repeats, texts.len()),
             refusal_rate: share(refused, texts.len()),
             top_opening_share: share(openings.first().map_or(0, |o| o.count), texts.len()),
+            opening_concentration,
             openings,
         }
     }
@@ -185,8 +219,9 @@ fn distinct(texts: &[Vec<String>], n: usize) -> f64 {
     share(different.len(), grams.len())
 }
 
-/// The most frequent first words; equal counts in alphabetical order.
-fn openings(texts: &[Vec<String>]) -> Vec<Opening> {
+/// The most frequent first words, equal counts in alphabetical order, and the chance that two
+/// texts share theirs.
+fn openings(texts: &[Vec<String>]) -> (Vec<Opening>, f64) {
     let mut counts: HashMap<String, usize> = HashMap::new();
     for words in texts.iter().filter(|words| !words.is_empty()) {
         *counts.entry(words[..OPENING_WORDS.min(words.len())].join(" ")).or_default() += 1;
@@ -194,19 +229,10 @@ fn openings(texts: &[Vec<String>]) -> Vec<Opening> {
     let mut openings: Vec<_> =
         counts.into_iter().map(|(text, count)| Opening { text, count }).collect();
     openings.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.text.cmp(&b.text)));
+    let all: usize = openings.iter().map(|o| o.count).sum();
+    let concentration = openings.iter().map(|o| share(o.count, all).powi(2)).sum();
     openings.truncate(OPENINGS_LISTED);
-    openings
-}
-
-/// Words in lower case without punctuation; an apostrophe inside a word stays.
-fn words(text: &str) -> Vec<String> {
-    let text = text.to_lowercase().replace('’', "'");
-    let split = text.split(|c: char| !c.is_alphanumeric() && c != '\'');
-    split.map(|word| word.trim_matches('\'').to_owned()).filter(|word| !word.is_empty()).collect()
-}
-
-fn word_count(text: &str) -> usize {
-    text.split_whitespace().count()
+    (openings, concentration)
 }
 
 fn share(part: usize, whole: usize) -> f64 {

@@ -27,6 +27,7 @@ pub fn self_reflection(
     };
     let prompts: Vec<_> = tasks.iter().map(prompt).collect();
     let system = Some(system);
-    let asking = Asking { system, prompts: &prompts, samples, samples_together: false };
+    let asking =
+        Asking { system, prompts: &prompts, samples, samples_together: false, reasoning: None };
     replies(generation, &asking, store)
 }

@@ -7,7 +7,7 @@ use ingrain_run::{JsonlStore, Keyed};
 use serde::{Deserialize, Serialize};
 
 use crate::collect::{Collector, Work};
-use crate::{DataError, Generation, Prompt, StageReport};
+use crate::{DataError, Generation, Prompt, Reasoning, StageReport};
 
 /// A reply to one prompt (a line of `teacher.jsonl`, `student.jsonl` or `reflections.jsonl`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +50,25 @@ pub fn teacher_replies(
     samples: usize,
     store: &mut JsonlStore<Reply>,
 ) -> Result<StageReport, DataError> {
-    let asking = Asking { system: Some(system), prompts, samples, samples_together: true };
+    reasoning_teacher_replies(generation, system, None, prompts, samples, store)
+}
+
+/// Like [`teacher_replies`], from a teacher that reasons first. Records hold the reply without its
+/// trace. A trace that was never closed leaves an empty reply cut off by length, which
+/// [`crate::PairFilter`] counts as unfinished.
+///
+/// # Errors
+/// As [`teacher_replies`].
+pub fn reasoning_teacher_replies(
+    generation: &Generation<'_>,
+    system: &str,
+    reasoning: Option<&Reasoning>,
+    prompts: &[Prompt],
+    samples: usize,
+    store: &mut JsonlStore<Reply>,
+) -> Result<StageReport, DataError> {
+    let system = Some(system);
+    let asking = Asking { system, prompts, samples, samples_together: true, reasoning };
     replies(generation, &asking, store)
 }
 
@@ -64,7 +82,8 @@ pub fn student_replies(
     samples: usize,
     store: &mut JsonlStore<Reply>,
 ) -> Result<StageReport, DataError> {
-    let asking = Asking { system: None, prompts, samples, samples_together: false };
+    let asking =
+        Asking { system: None, prompts, samples, samples_together: false, reasoning: None };
     replies(generation, &asking, store)
 }
 
@@ -85,6 +104,7 @@ pub(crate) struct Asking<'a> {
     pub(crate) prompts: &'a [Prompt],
     pub(crate) samples: usize,
     pub(crate) samples_together: bool,
+    pub(crate) reasoning: Option<&'a Reasoning>,
 }
 
 impl Work for Asking<'_> {
@@ -100,18 +120,24 @@ impl Work for Asking<'_> {
 
     fn messages(&self, i: usize) -> Vec<Message> {
         let user = Message::user(&self.prompts[i / self.samples].text);
-        self.system.map(Message::system).into_iter().chain([user]).collect()
+        let opening = self.reasoning.and_then(Reasoning::opening).map(Message::assistant);
+        self.system.map(Message::system).into_iter().chain([user]).chain(opening).collect()
     }
 
     fn record(&self, i: usize, reply: ChatReply) -> Reply {
         let prompt = &self.prompts[i / self.samples];
+        let (text, finish) = match self.reasoning.map(|reasoning| reasoning.reply(&reply.text)) {
+            None => (reply.text, reply.finish),
+            Some(Some(text)) => (text.to_owned(), reply.finish),
+            Some(None) => (String::new(), FinishReason::Length),
+        };
         Reply {
             id: self.key(i),
             prompt: prompt.id.clone(),
             question: prompt.text.clone(),
             sample: i % self.samples,
-            reply: reply.text,
-            finish: reply.finish,
+            reply: text,
+            finish,
             prompt_tokens: reply.prompt_tokens,
             completion_tokens: reply.completion_tokens,
         }

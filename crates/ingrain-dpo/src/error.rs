@@ -19,6 +19,18 @@ pub enum DpoError {
         /// Name of the loss, as in a recipe file.
         loss: &'static str,
     },
+    /// A loss over the whole vocabulary was given log-probabilities without divergences.
+    #[error(
+        "loss `{loss}` looks at the whole vocabulary and was given log-probabilities of single tokens \
+         alone; attach them with `TokenLogps::with_divergence`"
+    )]
+    MissingDivergence {
+        /// Name of the loss, as in a recipe file.
+        loss: &'static str,
+    },
+    /// Two terms that cannot stand in one objective.
+    #[error("the objective has `kl` in both directions; keep one of them")]
+    TwoDivergences,
     /// A setting of a loss is outside its range.
     #[error("loss `{loss}`: `{key}` is {value}; expected {expected}")]
     LossSetting {

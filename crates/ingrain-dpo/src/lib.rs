@@ -10,7 +10,10 @@
 //! place, whatever the loss.
 //!
 //! The reference is the policy's own weights with the adapter off, so it costs no memory; its
-//! log-probabilities are computed once and kept on disk ([`reference_logps`]).
+//! log-probabilities are computed once and kept on disk ([`ReferencePass`]).
+//!
+//! Two objectives are not losses over pairs, since they price single replies by a figure of the whole
+//! batch: KTO and BCO ([`UnpairedTrainer`]).
 //!
 //! # Example
 //!
@@ -43,18 +46,23 @@ mod pairs;
 mod reference;
 mod spec;
 mod trainer;
+mod unpaired;
 
 pub use config::DpoConfig;
 pub use error::DpoError;
 pub use logps::{PairLogps, TokenLogps};
 pub use loss::{LossOutput, PreferenceLoss};
 pub use losses::{
-    ApoDown, ApoZero, Cpo, Dpo, Dpop, Exo, Hinge, Ipo, K1, K2, K3, LabelNoise, Nll, Orpo, SimPo,
-    SquaredLogRatio, WeightedSum, WeightedTerm,
+    ApoDown, ApoZero, Cpo, Dpo, Dpop, Exo, Hinge, Ipo, K1, K2, K3, Kl, LabelNoise, Nll, Orpo,
+    SimPo, SquaredLogRatio, WeightedSum, WeightedTerm,
 };
 pub use metrics::PreferenceMetrics;
 pub use objective::DpoObjective;
 pub use pairs::{TokenizedPair, TooLong, tokenize_pairs};
-pub use reference::{ReferenceLogps, reference_logps};
+pub use reference::{ReferenceLogps, ReferencePass, Sequences};
 pub use spec::{LossSpec, Term, build_loss};
 pub use trainer::DpoTrainer;
+pub use unpaired::{
+    Bco, Kto, TokenizedReply, UnpairedConfig, UnpairedLoss, UnpairedObjective, UnpairedReply,
+    UnpairedTrainer, split_pairs, tokenize_replies,
+};

@@ -12,6 +12,8 @@ pub struct TokenLogps {
     values: Tensor<2>,
     /// One on completion tokens, `[pairs, seq]`.
     mask: Tensor<2>,
+    /// Divergence from the reference over the whole vocabulary, `[pairs, seq]`, zero on padding.
+    divergence: Option<Tensor<2>>,
 }
 
 impl TokenLogps {
@@ -27,8 +29,14 @@ impl TokenLogps {
         let device = flat.clone().inner().device();
         let seq = counts.iter().copied().max().unwrap_or(0).max(1);
         let mask = Self::mask(counts, seq, &device);
-        if tokens == 0 {
-            return Self { values: mask.zeros_like(), mask };
+        Self { values: Self::laid_out(flat, counts, &mask), mask, divergence: None }
+    }
+
+    /// Flat values as rows, padded with zeros.
+    fn laid_out(flat: Tensor<1>, counts: &[usize], mask: &Tensor<2>) -> Tensor<2> {
+        let [_, seq] = mask.dims();
+        if flat.dims() == [0] {
+            return mask.zeros_like();
         }
         let mut index = vec![0_i32; counts.len() * seq];
         let mut next = 0_i32;
@@ -39,9 +47,29 @@ impl TokenLogps {
             }
         }
         let shape = [index.len()];
-        let index = Tensor::<1, Int>::from_data(TensorData::new(index, shape), &device);
-        let values = flat.select(0, index).reshape([counts.len(), seq]) * mask.clone();
-        Self { values, mask }
+        let index = Tensor::<1, Int>::from_data(TensorData::new(index, shape), &mask.device());
+        flat.select(0, index).reshape([counts.len(), seq]) * mask.clone()
+    }
+
+    /// The same, carrying the divergence from the reference over the whole vocabulary at each token,
+    /// laid end to end as in [`from_flat`](Self::from_flat).
+    ///
+    /// # Panics
+    /// If there is not one value a token.
+    #[must_use]
+    pub fn with_divergence(mut self, flat: Tensor<1>) -> Self {
+        let counts: Vec<usize> =
+            self.lengths().into_data().iter::<f32>().map(|count| count as usize).collect();
+        assert_eq!(flat.dims(), [counts.iter().sum::<usize>()], "one value a completion token");
+        self.divergence = Some(Self::laid_out(flat, &counts, &self.mask));
+        self
+    }
+
+    /// Mean divergence over the tokens of each sequence, `[pairs]`, if they carry one.
+    #[must_use]
+    pub fn mean_divergence(&self) -> Option<Tensor<1>> {
+        let sum = self.divergence.clone()?.sum_dim(1).squeeze_dim(1);
+        Some(sum / self.lengths().clamp_min(1.0))
     }
 
     /// From plain numbers, one row a sequence.
@@ -97,19 +125,22 @@ impl TokenLogps {
     /// Token by token `self - other`. Both must hold the same tokens.
     #[must_use]
     pub fn minus(&self, other: &Self) -> Self {
-        Self { values: self.values.clone() - other.values.clone(), mask: self.mask.clone() }
+        let values = self.values.clone() - other.values.clone();
+        Self { values, mask: self.mask.clone(), divergence: None }
     }
 
     /// Applies `f` to every value; what it makes of padding is discarded.
     #[must_use]
     pub fn map(&self, f: impl FnOnce(Tensor<2>) -> Tensor<2>) -> Self {
-        Self { values: f(self.values.clone()) * self.mask.clone(), mask: self.mask.clone() }
+        let values = f(self.values.clone()) * self.mask.clone();
+        Self { values, mask: self.mask.clone(), divergence: None }
     }
 
     /// The same numbers, cut off from any graph.
     #[must_use]
     pub fn untracked(&self) -> Self {
-        Self { values: self.values.clone().inner(), mask: self.mask.clone() }
+        let divergence = self.divergence.clone().map(Tensor::inner);
+        Self { values: self.values.clone().inner(), mask: self.mask.clone(), divergence }
     }
 
     /// Number of sequences.
@@ -142,6 +173,20 @@ impl PairLogps {
         Self {
             chosen: TokenLogps::from_flat(flat.clone().slice(0..cut), chosen),
             rejected: TokenLogps::from_flat(flat.slice(cut..end), rejected),
+        }
+    }
+
+    /// The same, carrying divergences laid end to end as in [`from_flat`](Self::from_flat).
+    ///
+    /// # Panics
+    /// If there is not one value a token.
+    #[must_use]
+    pub fn with_divergence(self, flat: Tensor<1>) -> Self {
+        let cut = self.chosen.lengths().sum().into_scalar::<f32>() as usize;
+        let end = flat.dims()[0];
+        Self {
+            chosen: self.chosen.with_divergence(flat.clone().slice(0..cut)),
+            rejected: self.rejected.with_divergence(flat.slice(cut..end)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The seam of this crate: what a batch of preference pairs costs.
 
 use burn::tensor::Tensor;
+use ingrain_lm::KlDirection;
 
 use crate::{DpoError, PairLogps};
 
@@ -59,6 +60,12 @@ pub trait PreferenceLoss: Send + Sync {
     /// pass is made.
     fn needs_reference(&self) -> bool {
         true
+    }
+
+    /// Which divergence over the whole vocabulary the policy's log-probabilities must carry, if any
+    /// (see [`TokenLogps::with_divergence`](crate::TokenLogps::with_divergence)).
+    fn divergence(&self) -> Option<KlDirection> {
+        None
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{DpoError, LossOutput, PairLogps};
 /// - `margin`: their difference; `accuracy`: the share of pairs where it is above zero;
 /// - `logp_chosen`, `logp_rejected`: `log pi` a token; `nll`: minus the first;
 /// - `tokens_chosen`, `tokens_rejected`: completion tokens a pair;
+/// - `kl`: divergence from the reference a token, over the whole vocabulary, where a loss asks for it;
 /// - `loss_<term>`: the unweighted terms of a sum.
 ///
 /// Source of the implicit reward: Rafailov et al. 2023, arXiv:2305.18290, section 4.
@@ -48,6 +49,9 @@ impl PreferenceMetrics {
             policy.chosen.lengths(),
             policy.rejected.lengths(),
         ];
+        let divergence = [&policy.chosen, &policy.rejected].map(|side| side.mean_divergence());
+        let divergences = divergence.iter().flatten().count();
+        columns.extend(divergence.into_iter().flatten());
         columns.extend(output.parts.iter().map(|(_, part)| part.clone().inner()));
         let values = Tensor::cat(columns, 0)
             .try_to_vec_as::<f32>()
@@ -67,8 +71,11 @@ impl PreferenceMetrics {
         add("nll", -sum(2));
         add("tokens_chosen", sum(4));
         add("tokens_rejected", sum(5));
+        if divergences == 2 {
+            add("kl", f64::midpoint(sum(6), sum(7)));
+        }
         for (index, (name, _)) in output.parts.iter().enumerate() {
-            add(&format!("loss_{name}"), sum(6 + index));
+            add(&format!("loss_{name}"), sum(6 + divergences + index));
         }
         Ok(metrics)
     }

@@ -1,22 +1,22 @@
-//! What a batch of preference pairs costs an adapter.
+//! What a batch of preference pairs costs a policy.
 
-use ingrain_lm::{Adapter, CausalLm, TokenBatch};
+use ingrain_lm::{CausalLm, Policy, Readout, TokenBatch, vocab_kl};
 use ingrain_train::{Cost, Objective, TrainError, fingerprint};
 
-use crate::reference::{data_fingerprint, real_tokens, sequences};
+use crate::reference::{data_fingerprint, real_tokens, side_after_side};
 use crate::{
-    DpoConfig, DpoError, PairLogps, PreferenceLoss, PreferenceMetrics, ReferenceLogps, TokenLogps,
-    TokenizedPair, WeightedSum, build_loss,
+    DpoConfig, DpoError, PairLogps, PreferenceLoss, PreferenceMetrics, ReferenceLogps, Sequences,
+    TokenLogps, TokenizedPair, WeightedSum, build_loss,
 };
 
-/// Preference pairs under a model, as an [`Objective`] over adapters.
+/// Preference pairs under a model, as an [`Objective`] over adapters or other policies.
 ///
-/// The same object prices pairs for training (a tracked adapter) and for evaluation (a plain
-/// one).
+/// The same object prices pairs for training (a tracked policy) and for evaluation (a plain one).
 #[derive(Debug)]
 pub struct DpoObjective<'a> {
     model: &'a CausalLm,
     pairs: &'a [TokenizedPair],
+    sequences: Vec<Sequences<'a>>,
     reference: Option<Vec<ReferenceLogps>>,
     loss: WeightedSum,
     metrics: PreferenceMetrics,
@@ -38,31 +38,41 @@ impl<'a> DpoObjective<'a> {
     ) -> Result<Self, DpoError> {
         let loss = build_loss(&config.losses, config.beta)?;
         let losses = format!("{:?} {:?}", config.clone().resolved().losses, config.beta);
-        Ok(Self {
-            model,
-            pairs,
-            reference,
-            loss,
-            metrics: PreferenceMetrics { beta: config.beta },
-            fingerprint: fingerprint([data_fingerprint(base, pairs), losses]),
-        })
+        let sequences: Vec<_> = pairs.iter().map(TokenizedPair::sequences).collect();
+        let fingerprint = fingerprint([data_fingerprint(base, &sequences), losses]);
+        let metrics = PreferenceMetrics { beta: config.beta };
+        Ok(Self { model, pairs, sequences, reference, loss, metrics, fingerprint })
     }
 
     fn reference_of(&self, examples: &[usize]) -> Option<PairLogps> {
         let reference = self.reference.as_ref()?;
-        let side = |row: fn(&ReferenceLogps) -> &[f32]| {
-            let rows: Vec<&[f32]> = examples.iter().map(|&i| row(&reference[i])).collect();
+        let side = |side: usize| {
+            let rows: Vec<&[f32]> =
+                examples.iter().map(|&i| reference[i].rows[side].as_slice()).collect();
             TokenLogps::from_rows(&rows, self.model.device())
         };
-        Some(PairLogps { chosen: side(|r| &r.chosen), rejected: side(|r| &r.rejected) })
+        Some(PairLogps { chosen: side(0), rejected: side(1) })
+    }
+
+    /// The policy's log-probabilities, with divergences from the reference where a loss wants them.
+    fn policy_of(&self, readout: Readout, batch: &TokenBatch) -> PairLogps {
+        let divergence = self
+            .loss
+            .divergence()
+            .map(|direction| vocab_kl(&readout, &self.model.readout(batch, None), direction));
+        let logps = PairLogps::from_flat(readout.logprobs(batch), &batch.counts);
+        match divergence {
+            Some(flat) => logps.with_divergence(flat),
+            None => logps,
+        }
     }
 }
 
-impl Objective<Adapter> for DpoObjective<'_> {
-    fn cost(&self, examples: &[usize], adapter: &Adapter) -> Result<Cost, TrainError> {
-        let batch = TokenBatch::new(&sequences(self.pairs, examples), self.model.device());
-        let logps = self.model.completion_logprobs(&batch, Some(adapter));
-        let policy = PairLogps::from_flat(logps, &batch.counts);
+impl<P: Policy> Objective<P> for DpoObjective<'_> {
+    fn cost(&self, examples: &[usize], policy: &P) -> Result<Cost, TrainError> {
+        let sequences = side_after_side(&self.sequences, examples);
+        let batch = TokenBatch::new(&sequences, self.model.device());
+        let policy = self.policy_of(policy.readout(self.model, &batch), &batch);
         let reference = self.reference_of(examples);
         let output =
             self.loss.forward(&policy, reference.as_ref()).map_err(TrainError::objective)?;
@@ -73,7 +83,7 @@ impl Objective<Adapter> for DpoObjective<'_> {
         Ok(Cost {
             loss: output.loss.sum(),
             weight: examples.len() as f64,
-            tokens: examples.iter().map(|&i| real_tokens(&self.pairs[i])).sum(),
+            tokens: examples.iter().map(|&i| real_tokens(&self.sequences[i])).sum(),
             metrics,
         })
     }

@@ -24,6 +24,12 @@ impl TokenizedPair {
     pub fn width(&self) -> usize {
         self.chosen.ids.len().max(self.rejected.ids.len())
     }
+
+    /// Chosen, then rejected.
+    #[must_use]
+    pub fn sequences(&self) -> crate::Sequences<'_> {
+        vec![&self.chosen, &self.rejected]
+    }
 }
 
 /// A pair that was left out because a conversation is too long.
@@ -82,7 +88,7 @@ pub fn tokenize_pairs(
 }
 
 /// Cuts off what follows the last completion token; `None` if there is none to predict.
-fn completion(mut mask: Vec<bool>, mut ids: Vec<u32>) -> Option<TokenSequence> {
+pub(crate) fn completion(mut mask: Vec<bool>, mut ids: Vec<u32>) -> Option<TokenSequence> {
     let end = mask.iter().rposition(|&is| is)? + 1;
     mask.truncate(end);
     ids.truncate(end);

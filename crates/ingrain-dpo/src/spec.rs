@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::{
-    ApoDown, ApoZero, Cpo, Dpo, DpoError, Dpop, Exo, Hinge, Ipo, K1, K2, K3, Nll, Orpo,
+    ApoDown, ApoZero, Cpo, Dpo, DpoError, Dpop, Exo, Hinge, Ipo, K1, K2, K3, Kl, Nll, Orpo,
     PreferenceLoss, SimPo, SquaredLogRatio, WeightedSum, WeightedTerm,
 };
 
@@ -165,6 +165,8 @@ pub enum LossSpec {
     K2(Term<K2>),
     /// [`K3`]
     K3(Term<K3>),
+    /// [`Kl`]
+    Kl(Term<Kl>),
 }
 
 impl LossSpec {
@@ -198,6 +200,7 @@ impl LossSpec {
             Self::K1(_) => "k1",
             Self::K2(_) => "k2",
             Self::K3(_) => "k3",
+            Self::Kl(_) => Kl::NAME,
         }
     }
 
@@ -222,7 +225,8 @@ impl LossSpec {
             Self::SimPo(term) => term.inherit_beta(|_| {}),
             Self::Orpo(term) => term.inherit_beta(|_| {}),
             Self::Cpo(term) => term.inherit_beta(|_| {}),
-            Self::Nll(_) | Self::SquaredLogRatio(_) | Self::K1(_) | Self::K2(_) | Self::K3(_) => {}
+            Self::Nll(_) | Self::SquaredLogRatio(_) => {}
+            Self::K1(_) | Self::K2(_) | Self::K3(_) | Self::Kl(_) => {}
         }
         self
     }
@@ -245,9 +249,8 @@ impl LossSpec {
             Self::SimPo(term) => term.loss.validate(),
             Self::Orpo(term) => term.loss.validate(),
             Self::Cpo(term) => term.loss.validate(),
-            Self::Nll(_) | Self::SquaredLogRatio(_) | Self::K1(_) | Self::K2(_) | Self::K3(_) => {
-                Ok(())
-            }
+            Self::Nll(_) | Self::SquaredLogRatio(_) => Ok(()),
+            Self::K1(_) | Self::K2(_) | Self::K3(_) | Self::Kl(_) => Ok(()),
         }
     }
 
@@ -269,6 +272,7 @@ impl LossSpec {
             Self::K1(term) => term.weighted(name),
             Self::K2(term) => term.weighted(name),
             Self::K3(term) => term.weighted(name),
+            Self::Kl(term) => term.weighted(name),
         }
     }
 }
@@ -276,7 +280,8 @@ impl LossSpec {
 /// The loss that an objective describes, `beta` filled in where a term has none.
 ///
 /// # Errors
-/// [`DpoError::NoLosses`] for an empty list, [`DpoError::LossSetting`] for a setting out of range.
+/// [`DpoError::NoLosses`] for an empty list, [`DpoError::LossSetting`] for a setting out of range,
+/// [`DpoError::TwoDivergences`] for a `kl` in both directions.
 ///
 /// # Examples
 /// ```
@@ -295,7 +300,13 @@ pub fn build_loss(specs: &[LossSpec], beta: f64) -> Result<WeightedSum, DpoError
     for spec in specs {
         let spec = spec.clone().resolved(beta);
         spec.validate()?;
-        sum.push(spec.term());
+        let term = spec.term();
+        if let (Some(earlier), Some(new)) = (sum.divergence(), term.loss.divergence())
+            && earlier != new
+        {
+            return Err(DpoError::TwoDivergences);
+        }
+        sum.push(term);
     }
     Ok(sum)
 }
@@ -378,5 +389,7 @@ mod tests {
         );
         assert!(message("[{exo: {label_smoothing: 0}}]").contains("above 0 and below 0.5"));
         assert!(message("[]").contains("no terms"));
+        let both = "[{kl: 0.1}, {kl: {weight: 0.1, direction: forward}}]";
+        assert!(message(both).contains("both directions"));
     }
 }

@@ -1,12 +1,16 @@
 //! The distillation stage's training.
 
-use ingrain_lm::{Adapter, CausalLm};
-use ingrain_train::{TrainRun, Trained, fit};
+use std::path::Path;
 
-use crate::reference::{reference_logps, sizes};
-use crate::{DpoConfig, DpoError, DpoObjective, PreferenceLoss, TokenizedPair, build_loss};
+use ingrain_lm::{CausalLm, Policy};
+use ingrain_train::{Parameters, TrainRun, Trained, fit};
 
-/// Trains an adapter on preference pairs.
+use crate::reference::sizes;
+use crate::{
+    DpoConfig, DpoError, DpoObjective, PreferenceLoss, ReferencePass, TokenizedPair, build_loss,
+};
+
+/// Trains an adapter, or whatever else makes a policy of the model, on preference pairs.
 ///
 /// The model's weights are frozen and shared: the policy is the model with the adapter, the
 /// reference the model without.
@@ -20,25 +24,40 @@ pub struct DpoTrainer<'a> {
     pub pairs: &'a [TokenizedPair],
     /// Objective and mechanics.
     pub config: &'a DpoConfig,
+    /// Folder of reference log-probabilities that runs share; without one they stay with the run.
+    pub reference_cache: Option<&'a Path>,
 }
 
 impl DpoTrainer<'_> {
     /// Scores the pairs with the reference (once; the result stays in `run.dir`), then trains
-    /// `initial` from the newest checkpoint there, if there is one.
+    /// `initial` from the newest checkpoint there, if there is one. Objectives whose losses need no
+    /// reference make no such pass.
     ///
     /// # Errors
     /// [`DpoError`]; see [`ingrain_train::fit`] for what stops a run. After
     /// [`TrainError::Interrupted`](ingrain_train::TrainError::Interrupted) everything is saved.
-    pub fn fit(&self, initial: Adapter, run: &TrainRun<'_>) -> Result<Trained<Adapter>, DpoError> {
+    pub fn fit<P: Policy + Parameters>(
+        &self,
+        initial: P,
+        run: &TrainRun<'_>,
+    ) -> Result<Trained<P>, DpoError> {
         self.config.validate()?;
         let (config, pairs) = (self.config, self.pairs);
+        let examples: Vec<_> = pairs.iter().map(TokenizedPair::sequences).collect();
         let reference = if build_loss(&config.losses, config.beta)?.needs_reference() {
-            Some(reference_logps(self.model, self.base, pairs, &config.training, run)?)
+            let pass = ReferencePass {
+                model: self.model,
+                base: self.base,
+                examples: &examples,
+                training: &config.training,
+                shared: self.reference_cache,
+            };
+            Some(pass.logps(run)?)
         } else {
             None
         };
         let model = self.model.clone().recomputing(config.training.recompute_blocks);
         let objective = DpoObjective::new(&model, self.base, pairs, reference, config)?;
-        Ok(fit(&objective, sizes(pairs), initial.untracked(), &config.training, run)?)
+        Ok(fit(&objective, sizes(&examples), initial.untracked(), &config.training, run)?)
     }
 }

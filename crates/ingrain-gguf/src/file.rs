@@ -1,7 +1,7 @@
 //! An open GGUF file.
 
 use std::fs::File;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 
 use crate::header::Header;
@@ -151,13 +151,14 @@ impl GgufFile {
                 found: out.len(),
             });
         }
-        quants::dequantize(tensor.dtype, &self.bytes[tensor.range.clone()], out).map_err(
-            |quants::NotDequantizable| GgufError::UnsupportedType {
-                path: self.path.clone(),
-                name: name.to_owned(),
-                dtype: tensor.dtype,
-            },
-        )
+        let result = quants::dequantize(tensor.dtype, &self.bytes[tensor.range.clone()], out);
+        // Whoever loads a model needs each tensor once: its pages need not stay beside the values.
+        self.bytes.release(&tensor.range);
+        result.map_err(|quants::NotDequantizable| GgufError::UnsupportedType {
+            path: self.path.clone(),
+            name: name.to_owned(),
+            dtype: tensor.dtype,
+        })
     }
 }
 
@@ -191,6 +192,26 @@ impl Bytes {
         // so that this yields wrong numbers, not unsound values. Model files are not written in
         // place by anything of this project: downloads are renamed into place.
         unsafe { memmap2::Mmap::map(file) }.map(Self::Mapped)
+    }
+
+    /// Lets the system take back the memory of a part of the map; it is read from the file again if it
+    /// is needed again.
+    #[cfg_attr(unix, expect(unsafe_code, reason = "advice that drops pages is unchecked"))]
+    fn release(&self, range: &Range<usize>) {
+        #[cfg(unix)]
+        if let Self::Mapped(map) = self {
+            // SAFETY: the map is backed by a file and never written to, so that dropped pages come back
+            // with the same content. Failure leaves them where they are.
+            let _ = unsafe {
+                map.unchecked_advise_range(
+                    memmap2::UncheckedAdvice::DontNeed,
+                    range.start,
+                    range.len(),
+                )
+            };
+        }
+        #[cfg(not(unix))]
+        let _ = range;
     }
 }
 

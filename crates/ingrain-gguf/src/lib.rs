@@ -47,9 +47,11 @@ mod quants;
 mod reader;
 mod tensor;
 mod value;
+mod write;
 
 pub use dtype::GgmlType;
 pub use error::GgufError;
 pub use file::GgufFile;
 pub use tensor::TensorInfo;
 pub use value::{Array, FromValue, Value};
+pub use write::GgufWriter;

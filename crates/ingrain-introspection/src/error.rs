@@ -33,6 +33,9 @@ pub enum IntrospectionError {
         /// The cause.
         source: TokenizerError,
     },
+    /// The model refused a sequence.
+    #[error(transparent)]
+    Model(#[from] ingrain_lm::LmError),
     /// Training stopped.
     #[error(transparent)]
     Train(#[from] TrainError),

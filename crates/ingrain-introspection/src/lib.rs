@@ -1,4 +1,4 @@
-//! Learning from the model's own text: supervised fine-tuning on transcripts.
+//! Learning from the model's own text: supervised fine-tuning on transcripts, and on-policy distillation.
 //!
 //! # The main decision
 //!
@@ -7,6 +7,9 @@
 //! greetings, the other side's turns and system prompts stay out. The loss of a step is the mean
 //! over the tokens of the whole optimiser batch. Everything else, from the data order to the
 //! checkpoints, is [`ingrain_train::fit`].
+//!
+//! [`OnPolicyDistiller`] needs no transcripts: the student answers prompts while it trains, and its
+//! constitution-prompted self scores each token over the whole vocabulary.
 //!
 //! ```no_run
 //! use ingrain_introspection::{SftConfig, SftTrainer, TokenizedTranscript};
@@ -26,11 +29,13 @@
 mod config;
 mod error;
 mod objective;
+mod on_policy;
 mod trainer;
 mod transcripts;
 
 pub use config::{LossTurns, SftConfig};
 pub use error::IntrospectionError;
 pub use objective::SftObjective;
+pub use on_policy::{DistillationPrompt, OnPolicyConfig, OnPolicyDistiller, distillation_prompts};
 pub use trainer::SftTrainer;
 pub use transcripts::{Cut, TokenizedTranscript, tokenize_transcripts};

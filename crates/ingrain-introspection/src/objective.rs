@@ -1,11 +1,11 @@
 //! What a batch of transcripts costs an adapter.
 
-use ingrain_lm::{Adapter, CausalLm, TokenBatch, TokenSequence};
+use ingrain_lm::{CausalLm, Policy, TokenBatch, TokenSequence};
 use ingrain_train::{Cost, ExampleSize, Metrics, Objective, TrainError, fingerprint};
 
 use crate::TokenizedTranscript;
 
-/// Cross-entropy of transcripts, as an [`Objective`] over adapters.
+/// Cross-entropy of transcripts, as an [`Objective`] over adapters or other policies.
 ///
 /// The loss of a batch is the sum of `-log pi` over its completion tokens and its weight their
 /// number, so that a step's loss is the mean over the *tokens* of the whole optimiser batch,
@@ -29,12 +29,12 @@ impl SftObjective<'_> {
     }
 }
 
-impl Objective<Adapter> for SftObjective<'_> {
-    fn cost(&self, examples: &[usize], adapter: &Adapter) -> Result<Cost, TrainError> {
+impl<P: Policy> Objective<P> for SftObjective<'_> {
+    fn cost(&self, examples: &[usize], policy: &P) -> Result<Cost, TrainError> {
         let sequences: Vec<&TokenSequence> =
             examples.iter().map(|&i| &self.transcripts[i].sequence).collect();
         let batch = TokenBatch::new(&sequences, self.model.device());
-        let loss = self.model.completion_logprobs(&batch, Some(adapter)).sum().neg();
+        let loss = policy.completion_logprobs(self.model, &batch).sum().neg();
         let completion_tokens = batch.counts.iter().sum::<usize>() as f64;
         let mut metrics = Metrics::default();
         metrics.add("completion_tokens", completion_tokens, examples.len() as f64);

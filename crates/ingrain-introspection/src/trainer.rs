@@ -1,11 +1,11 @@
 //! The introspection stage's training.
 
-use ingrain_lm::{Adapter, CausalLm};
-use ingrain_train::{TrainRun, Trained, fit};
+use ingrain_lm::{CausalLm, Policy};
+use ingrain_train::{Parameters, TrainRun, Trained, fit};
 
 use crate::{IntrospectionError, SftConfig, SftObjective, TokenizedTranscript};
 
-/// Trains an adapter on transcripts, by cross-entropy on the turns that the model generated.
+/// Trains an adapter, or whatever else makes a policy of the model, on transcripts, by cross-entropy on the turns that the model generated.
 #[derive(Clone, Copy, Debug)]
 pub struct SftTrainer<'a> {
     /// The model to be adapted: for the paper's method the distilled one, its adapter folded in.
@@ -24,11 +24,11 @@ impl SftTrainer<'_> {
     /// # Errors
     /// [`IntrospectionError`]; see [`ingrain_train::fit`] for what stops a run. After
     /// [`TrainError::Interrupted`](ingrain_train::TrainError::Interrupted) everything is saved.
-    pub fn fit(
+    pub fn fit<P: Policy + Parameters>(
         &self,
-        initial: Adapter,
+        initial: P,
         run: &TrainRun<'_>,
-    ) -> Result<Trained<Adapter>, IntrospectionError> {
+    ) -> Result<Trained<P>, IntrospectionError> {
         self.config.validate()?;
         let (base, transcripts) = (self.base, self.transcripts);
         let model = &self.model.clone().recomputing(self.config.training.recompute_blocks);

@@ -63,6 +63,9 @@ pub enum LmError {
     /// A LoRA configuration or adapter that does not fit the model.
     #[error("adapter: {0}")]
     Adapter(String),
+    /// Steering vectors that do not fit the model.
+    #[error("steering: {0}")]
+    Steering(String),
     /// A sequence that does not fit.
     #[error("{what} has {tokens} tokens; the model's context holds {limit}")]
     TooLong {

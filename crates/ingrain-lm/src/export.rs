@@ -2,16 +2,32 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
 use ingrain_run::{write_atomic, write_json_atomic};
 use safetensors::{Dtype, View};
-use serde_json::json;
+use serde_json::{Map, json};
 
+use crate::weights::norm_path;
 use crate::{CausalLm, LmError, LocalModel, Projection};
 
 const WEIGHTS_FILE: &str = "model.safetensors";
+const INDEX_FILE: &str = "model.safetensors.index.json";
+
+/// How a model is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportOptions {
+    /// Bytes of weights a file may hold; more are spread over several, with an index. A tensor larger
+    /// than this gets a file of its own. Default: 5 GB, as transformers has it.
+    pub max_shard_bytes: u64,
+}
+
+impl Default for ExportOptions {
+    fn default() -> Self {
+        Self { max_shard_bytes: 5_000_000_000 }
+    }
+}
 
 impl LocalModel {
     /// Writes weights (f32), configuration, tokenizer and chat template to `dir`.
@@ -22,9 +38,18 @@ impl LocalModel {
     /// # Errors
     /// [`LmError`] if the directory already holds a model, or a file cannot be written.
     pub fn export(&self, dir: &Path) -> Result<(), LmError> {
-        let weights = dir.join(WEIGHTS_FILE);
-        if weights.exists() {
-            return Err(LmError::file(&weights, "is already there; choose an empty directory"));
+        self.export_with(dir, &ExportOptions::default())
+    }
+
+    /// As [`LocalModel::export`], with other than the usual options.
+    ///
+    /// # Errors
+    /// As [`LocalModel::export`].
+    pub fn export_with(&self, dir: &Path, options: &ExportOptions) -> Result<(), LmError> {
+        for weights in [WEIGHTS_FILE, INDEX_FILE].map(|name| dir.join(name)) {
+            if weights.exists() {
+                return Err(LmError::file(&weights, "is already there; choose an empty directory"));
+            }
         }
         let mut config = self.model.config().to_hf()?;
         std::fs::create_dir_all(dir).map_err(LmError::io(dir))?;
@@ -39,11 +64,12 @@ impl LocalModel {
         config["eos_token_id"] = json!(eos);
         let generation = dir.join("generation_config.json");
         write_json_atomic(&generation, &json!({"bos_token_id": bos, "eos_token_id": eos}))?;
-        model.write_weights(&weights)?;
-        // The writer of weights makes them private to this user; a server may be another one.
         let permissions = std::fs::metadata(&generation).map_err(LmError::io(&generation))?;
-        std::fs::set_permissions(&weights, permissions.permissions())
-            .map_err(LmError::io(&weights))?;
+        for file in model.write_weights(dir, options.max_shard_bytes)? {
+            // The writer makes them private to this user; a server may be another one.
+            std::fs::set_permissions(&file, permissions.permissions())
+                .map_err(LmError::io(&file))?;
+        }
         // Last: a directory with a configuration is a complete one.
         Ok(write_atomic(dir.join("config.json"), format!("{config:#}\n").as_bytes())?)
     }
@@ -51,39 +77,84 @@ impl LocalModel {
 
 impl CausalLm {
     /// Every weight with its HF name; a tied head is left out.
-    fn named_weights(&self) -> Vec<(String, Weight)> {
+    pub(crate) fn named_weights(&self) -> Vec<(String, Weight)> {
+        let family = self.config.family;
+        // Norms go back to how the family keeps them.
+        let less = if family.norms_less_one() { 1.0 } else { 0.0 };
+        let norm_weight = |weight: &Tensor<1>| Weight::of(&weight.clone().sub_scalar(less));
         let mut weights = vec![("model.embed_tokens.weight".to_owned(), Weight::of(&self.embed))];
         for (index, layer) in self.layers.iter().enumerate() {
-            let name = |rest: &str| format!("model.layers.{index}.{rest}.weight");
-            weights.push((name("input_layernorm"), Weight::of(&layer.input_norm)));
-            weights
-                .push((name("post_attention_layernorm"), Weight::of(&layer.post_attention_norm)));
+            let name = |rest: &str| format!("model.layers.{index}.{rest}");
+            for (which, weight) in layer.norms() {
+                let name = name(&format!("{}.weight", norm_path(family, which)));
+                weights.push((name, norm_weight(weight)));
+            }
             for which in Projection::ALL {
                 let linear = &layer.projections[which as usize];
-                weights.push((name(which.path()), Weight::of(&linear.weight)));
+                weights
+                    .push((name(&format!("{}.weight", which.path())), Weight::of(&linear.weight)));
                 if let Some(bias) = &linear.bias {
-                    let name = format!("model.layers.{index}.{}.bias", which.path());
-                    weights.push((name, Weight::of(bias)));
+                    weights.push((name(&format!("{}.bias", which.path())), Weight::of(bias)));
                 }
             }
         }
-        weights.push(("model.norm.weight".to_owned(), Weight::of(&self.norm)));
+        weights.push(("model.norm.weight".to_owned(), norm_weight(&self.norm)));
         if !self.config.tie_embeddings {
             weights.push(("lm_head.weight".to_owned(), Weight::of(&self.head)));
         }
         weights
     }
 
-    /// The file appears complete or not at all: the writer renames a temporary one.
-    fn write_weights(&self, path: &Path) -> Result<(), LmError> {
-        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        safetensors::serialize_to_file(self.named_weights(), Some(metadata), path)
-            .map_err(|e| LmError::file(path, format!("cannot be written: {e}")))
+    /// Writes one file, or shards and their index; the files of weights.
+    fn write_weights(&self, dir: &Path, max_bytes: u64) -> Result<Vec<PathBuf>, LmError> {
+        let shards = shards(self.named_weights(), max_bytes);
+        let count = shards.len();
+        let mut index = Map::new();
+        let (mut files, mut total) = (Vec::with_capacity(count), 0);
+        for (at, shard) in shards.into_iter().enumerate() {
+            let name = match count {
+                1 => WEIGHTS_FILE.to_owned(),
+                _ => format!("model-{:05}-of-{count:05}.safetensors", at + 1),
+            };
+            for (tensor, weight) in &shard {
+                index.insert(tensor.clone(), json!(name));
+                total += weight.data_len();
+            }
+            let path = dir.join(name);
+            let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+            // The file appears complete or not at all: the writer renames a temporary one.
+            safetensors::serialize_to_file(shard, Some(metadata), &path)
+                .map_err(|e| LmError::file(&path, format!("cannot be written: {e}")))?;
+            files.push(path);
+        }
+        if count > 1 {
+            let index = json!({"metadata": {"total_size": total}, "weight_map": index});
+            write_json_atomic(dir.join(INDEX_FILE), &index)?;
+        }
+        Ok(files)
     }
 }
 
+/// Groups of weights, in order, none above `max_bytes` but for a single larger one.
+fn shards(weights: Vec<(String, Weight)>, max_bytes: u64) -> Vec<Vec<(String, Weight)>> {
+    let mut shards: Vec<Vec<(String, Weight)>> = vec![Vec::new()];
+    let mut held = 0;
+    for (name, weight) in weights {
+        let bytes = weight.data_len() as u64;
+        if held > 0 && held + bytes > max_bytes {
+            shards.push(Vec::new());
+            held = 0;
+        }
+        held += bytes;
+        if let Some(shard) = shards.last_mut() {
+            shard.push((name, weight));
+        }
+    }
+    shards
+}
+
 /// A tensor whose bytes are made when the writer comes to it, one tensor at a time.
-enum Weight {
+pub(crate) enum Weight {
     Vector(Tensor<1>, [usize; 1]),
     Matrix(Tensor<2>, [usize; 2]),
 }
@@ -109,6 +180,10 @@ impl IntoWeight for Tensor<2> {
 impl Weight {
     fn of<T: IntoWeight + Clone>(tensor: &T) -> Self {
         tensor.clone().into_weight()
+    }
+
+    pub(crate) fn num_values(&self) -> usize {
+        self.shape().iter().product()
     }
 }
 

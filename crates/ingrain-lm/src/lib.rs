@@ -3,9 +3,12 @@
 mod batch;
 mod config;
 mod device;
+mod divergence;
 mod error;
 mod export;
+mod full_weights;
 mod generate;
+mod interpolate;
 mod kernels;
 mod layers;
 mod load;
@@ -13,23 +16,36 @@ mod local;
 mod logprob;
 mod lora;
 mod model;
+mod overlay;
 mod parallel;
+mod policy;
 mod selftest;
+mod small_file;
 mod source;
+mod states;
 mod weights;
 
 pub use batch::{TokenBatch, TokenSequence};
-pub use config::{DecoderConfig, RopeScaling};
+pub use config::{Activation, DecoderConfig, Family, LayerKind, LayerRope, RopeScaling};
 pub use device::device;
+pub use divergence::{KlDirection, vocab_kl};
 pub use error::LmError;
-pub use generate::{Generation, Generator, Prompt};
+pub use export::ExportOptions;
+pub use full_weights::FullWeights;
+pub use generate::{
+    Batch, Choice, Generation, Generator, OnToken, Prompt, ReplyText, ScoredText, Token,
+};
+pub use load::StoredType;
 pub use local::LocalModel;
 pub use logprob::selective_logprob;
-pub use lora::{Adapter, LoraConfig, Projection, merge_exact};
+pub use lora::{Adapter, Compressed, LoraConfig, MergeMode, ModuleNorm, Projection, merge_exact};
 pub use model::CausalLm;
+pub use overlay::{Overlay, Steering, Variant};
 pub use parallel::side_by_side;
+pub use policy::{Policy, Readout};
 pub use selftest::{SelfTest, SelfTestBase, SelfTestCase};
 pub use source::{
     AdapterSource, BUILTIN_MODEL, HubId, ModelFiles, ModelFormat, ModelIdentity, ModelSource,
     cache_dir,
 };
+pub use states::BlockStates;

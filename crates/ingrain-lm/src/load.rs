@@ -1,13 +1,18 @@
 //! From files to a model.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::Device;
 use ingrain_gguf::GgufFile;
+use serde::Serialize;
 
+use crate::config::GgufTensors;
 use crate::source::{ModelFiles, ModelFormat};
 use crate::weights::{self, GgufWeights, HfWeights, WeightSource};
 use crate::{CausalLm, DecoderConfig, LmError};
+
+const CONFIG_FILE: &str = "config.json";
 
 impl CausalLm {
     /// Reads the weights of resolved files onto `device`, as f32.
@@ -22,23 +27,79 @@ impl CausalLm {
     }
 
     fn from_hf_dir(dir: &Path, device: &Device) -> Result<Self, LmError> {
-        let mut config = DecoderConfig::from_hf_file(&dir.join("config.json"))?;
+        let mut config = DecoderConfig::from_hf_file(&dir.join(CONFIG_FILE))?;
         let source = HfWeights::open(dir)?;
-        if !config.tie_embeddings && !source.contains("lm_head.weight") {
+        if !config.tie_embeddings && source.stored("lm_head.weight").is_none() {
             config.tie_embeddings = true;
         }
         weights::build(config, &source, device)
     }
 
     fn from_gguf(file: &GgufFile, path: &Path, device: &Device) -> Result<Self, LmError> {
-        let tied = file.tensor("output.weight").is_none();
-        let factors = match file.tensor("rope_freqs.weight") {
-            Some(_) => Some(file.dequantize("rope_freqs.weight")?),
-            None => None,
-        };
-        let vocab = file.require_tensor("token_embd.weight")?.shape().first().copied();
-        let config = DecoderConfig::from_gguf(file, path, tied, factors, vocab.unwrap_or(0))?;
+        let config = gguf_config(file, path)?;
         let source = GgufWeights::new(path, file, &config);
         weights::build(config, &source, device)
     }
+}
+
+impl ModelFiles {
+    /// The configuration alone, without reading weights.
+    ///
+    /// # Errors
+    /// As [`DecoderConfig::from_hf_file`].
+    pub fn config(&self) -> Result<DecoderConfig, LmError> {
+        match &self.format {
+            ModelFormat::Directory(dir) => DecoderConfig::from_hf_file(&dir.join(CONFIG_FILE)),
+            ModelFormat::Gguf(path) => gguf_config(&GgufFile::open(path)?, path),
+        }
+    }
+
+    /// How the files hold their tensors: a type, how many of it, and their bytes; by name of the type.
+    ///
+    /// # Errors
+    /// [`LmError`] if a file cannot be read.
+    pub fn stored_types(&self) -> Result<BTreeMap<String, StoredType>, LmError> {
+        let mut types: BTreeMap<String, StoredType> = BTreeMap::new();
+        let mut add = |dtype: String, bytes: u64| {
+            let entry = types.entry(dtype).or_default();
+            entry.tensors += 1;
+            entry.bytes += bytes;
+        };
+        match &self.format {
+            ModelFormat::Directory(dir) => {
+                for (dtype, bytes) in HfWeights::open(dir)?.stored_types() {
+                    add(format!("{dtype:?}"), bytes);
+                }
+            }
+            ModelFormat::Gguf(path) => {
+                for tensor in GgufFile::open(path)?.tensors() {
+                    add(tensor.dtype().to_string(), tensor.byte_len() as u64);
+                }
+            }
+        }
+        Ok(types)
+    }
+}
+
+/// How many tensors of one type there are in a model's files, and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StoredType {
+    /// Number of tensors.
+    pub tensors: usize,
+    /// Their size in the file.
+    pub bytes: u64,
+}
+
+fn gguf_config(file: &GgufFile, path: &Path) -> Result<DecoderConfig, LmError> {
+    let rope_factors = match file.tensor("rope_freqs.weight") {
+        Some(_) => Some(file.dequantize("rope_freqs.weight")?),
+        None => None,
+    };
+    let vocab_size = file.require_tensor("token_embd.weight")?.shape().first().copied();
+    let tensors = GgufTensors {
+        tied: file.tensor("output.weight").is_none(),
+        rope_factors,
+        vocab_size: vocab_size.unwrap_or(0),
+    };
+    DecoderConfig::from_gguf(file, path, tensors)
 }

@@ -1,5 +1,7 @@
 //! A model on this machine behind the seams [`ChatModel`] and [`Scorer`].
 
+use std::cell::RefCell;
+use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::Device;
@@ -12,9 +14,12 @@ use ingrain_tokenizer::{ChatTokenizer, RenderOptions};
 
 use crate::source::{ModelFiles, ModelFormat, ModelIdentity};
 use crate::{
-    Adapter, CausalLm, Generation, Generator, LmError, Prompt, TokenBatch, TokenSequence,
-    side_by_side,
+    Adapter, CausalLm, Choice, Generation, Generator, LmError, Overlay, Prompt, ReplyText,
+    SelfTest, Steering, TokenBatch, TokenSequence, side_by_side,
 };
+
+/// Beside an adapter, what it is known to do.
+const SELFTEST_FILE: &str = "selftest.json";
 
 /// Tokens, padding included, that one scoring pass runs over.
 const SCORE_TOKENS: usize = 1024;
@@ -31,6 +36,8 @@ pub struct LocalModel {
     pub model: CausalLm,
     /// The adapter in use, if any.
     pub adapter: Option<Adapter>,
+    /// The steering in use, if any.
+    pub steering: Option<Steering>,
     /// Tokenizer and chat template.
     pub tokenizer: Arc<ChatTokenizer>,
     /// Exactly which weights these are.
@@ -66,6 +73,7 @@ impl LocalModel {
         Ok(Self {
             model,
             adapter: None,
+            steering: None,
             tokenizer: Arc::new(tokenizer),
             identity: files.identity.clone(),
             max_batch: 16,
@@ -79,10 +87,41 @@ impl LocalModel {
         Self { adapter, ..self.clone() }
     }
 
+    /// The same model, steered otherwise or not at all.
+    #[must_use]
+    pub fn with_steering(&self, steering: Option<Steering>) -> Self {
+        Self { steering, ..self.clone() }
+    }
+
+    /// What passes of this model lay over its weights.
+    #[must_use]
+    pub fn overlay(&self) -> Overlay<'_> {
+        Overlay { adapter: self.adapter.as_ref(), steering: self.steering.as_ref() }
+    }
+
+    /// The same model with the adapter of a directory, proven: it must change something, and where a
+    /// `selftest.json` lies beside it, must do here what it did where it was made.
+    ///
+    /// # Errors
+    /// As [`Adapter::load`]; [`LmError::Adapter`] if it changes nothing; [`LmError::File`] if the self-test
+    /// fails, which names the base weights that it holds for.
+    pub fn adapted(&self, dir: &Path) -> Result<Self, LmError> {
+        let adapter = Adapter::load(dir, &self.model)?;
+        if adapter.is_identity() {
+            let reason = format!("{} changes nothing: every B is zero", dir.display());
+            return Err(LmError::Adapter(reason));
+        }
+        let selftest = dir.join(SELFTEST_FILE);
+        if selftest.is_file() {
+            SelfTest::read(&selftest)?.verify(&selftest, self, &adapter)?;
+        }
+        Ok(self.with_adapter(Some(adapter)))
+    }
+
     /// The same model with other weights of the same shape (an adapter folded in, say).
     #[must_use]
     pub fn with_weights(&self, model: CausalLm) -> Self {
-        Self { model, adapter: None, ..self.clone() }
+        Self { model, adapter: None, steering: None, ..self.clone() }
     }
 
     /// Continues token sequences as they are, without a chat template.
@@ -97,18 +136,18 @@ impl LocalModel {
     ) -> Result<(), LmError> {
         let generator = Generator {
             model: &self.model,
-            adapter: self.adapter.as_ref(),
+            overlay: self.overlay(),
             stop_ids: self.tokenizer.stop_ids(),
             max_batch: self.max_batch,
             interrupt: self.interrupt.clone(),
         };
+        let text = |prompt: &Prompt| ReplyText::new(&self.tokenizer, &prompt.sampling.stop);
+        let texts: Vec<_> = prompts.iter().map(|prompt| RefCell::new(text(prompt))).collect();
         let halt = |index: usize, tokens: &[u32]| {
-            let stop = &prompts[index].sampling.stop;
-            !stop.is_empty()
-                && self
-                    .tokenizer
-                    .decode(tokens, true)
-                    .is_ok_and(|text| stop.iter().any(|s| text.contains(s)))
+            !prompts[index].sampling.stop.is_empty()
+                && tokens
+                    .last()
+                    .is_some_and(|&id| texts[index].borrow_mut().push(id).is_ok_and(|met| met))
         };
         generator.run(prompts, &halt, on_done)
     }
@@ -119,7 +158,7 @@ impl LocalModel {
     /// [`LmError::Tokenizer`] if the tokens cannot be decoded.
     pub fn text(&self, generation: &Generation, stop: &[String]) -> Result<String, LmError> {
         let mut text = self.tokenizer.decode(&generation.token_ids, true)?;
-        if let Some(at) = stop.iter().filter_map(|s| text.find(s)).min() {
+        if let Some(at) = stop.iter().filter(|s| !s.is_empty()).filter_map(|s| text.find(s)).min() {
             text.truncate(at);
         }
         Ok(text)
@@ -164,12 +203,28 @@ impl LocalModel {
         let batch = TokenBatch::new(&members, self.model.device());
         let values = self
             .model
-            .completion_logprobs(&batch, self.adapter.as_ref())
+            .completion_logprobs(&batch, self.overlay())
             .into_data()
             .try_into_vec::<f32>()
             .unwrap_or_default();
         let mut values = values.into_iter();
         batch.counts.iter().map(|&count| values.by_ref().take(count).collect()).collect()
+    }
+
+    /// Picks the assistant's likeliest reply to a conversation among `options`, the end of its turn
+    /// included; the conversation is read once.
+    ///
+    /// # Errors
+    /// [`LmError::Tokenizer`] if the chat template refuses the conversation or a reply, otherwise as
+    /// [`CausalLm::choose`].
+    pub fn choose(&self, messages: &[Message], options: &[&str]) -> Result<Choice, LmError> {
+        let prompt = self.prompt_ids(messages)?;
+        let reply = |option: &&str| {
+            let options = RenderOptions::default();
+            Ok(self.tokenizer.encode_reply(messages, option, &options)?.1)
+        };
+        let replies: Vec<Vec<u32>> = options.iter().map(reply).collect::<Result<_, LmError>>()?;
+        self.model.choose(&prompt, &replies, self.overlay())
     }
 
     /// Renders and tokenises a conversation up to where the assistant is to speak.
@@ -210,7 +265,7 @@ impl ChatModel for LocalModel {
         for (index, request) in requests.iter().enumerate() {
             match self.admit(request) {
                 Ok(ids) => {
-                    prompts.push(Prompt { ids, sampling: request.sampling.clone() });
+                    prompts.push(Prompt::new(ids, request.sampling.clone()));
                     owners.push(index);
                 }
                 Err(error) => on_reply(index, Err(error)),

@@ -1,5 +1,7 @@
 //! Selective log-probability: `log softmax(h W^T)[target]` without the `[tokens, vocab]` tensor.
 
+mod trainable;
+
 use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
@@ -20,9 +22,13 @@ const CHUNK: usize = 128;
 /// chunk in the forward pass, so that any loss composed of these log-probabilities differentiates
 /// through them and the backward pass costs one multiplication.
 ///
+/// A head that trains takes another way: its backward pass makes the logits of each chunk again, which
+/// costs one more product over the vocabulary and keeps nothing of that size. (On back ends other than
+/// Flex the graph keeps the logits.)
+///
 /// # Shapes
 /// - `hidden`: `[tokens, hidden]`, tracked or not
-/// - `head`: `[vocab, hidden]`, frozen
+/// - `head`: `[vocab, hidden]`, tracked or not
 /// - `targets`: `[tokens]`
 /// - output: `[tokens]`, tracked if `hidden` is
 ///
@@ -46,6 +52,9 @@ pub(crate) fn with_half(
     targets: Tensor<1, Int>,
     softcap: Option<f64>,
 ) -> Tensor<1> {
+    if head.is_autodiff() {
+        return trainable::logprob(hidden, head, targets, softcap);
+    }
     fused(&hidden, &head, half, &targets, softcap)
         .unwrap_or_else(|| compose(hidden, head, targets, softcap))
 }
@@ -82,7 +91,7 @@ fn fused(
 
 /// `dh = dy * unit`, row by row.
 #[derive(Debug)]
-struct UnitBackward;
+pub(crate) struct UnitBackward;
 
 impl Backward<Flex, 1> for UnitBackward {
     type State = Dense;

@@ -7,10 +7,10 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use crate::batch::TokenBatch;
 use crate::kernels::bf16::HalfWeight;
 use crate::layers::{
-    AttentionMask, DecoderLayer, KvCache, Linear, Rotary, Span, half, rms_norm, times_transposed,
+    DecoderLayer, KvCache, Linear, Rotary, Span, Spans, half, rms_norm, times_transposed,
 };
 use crate::logprob;
-use crate::{Adapter, DecoderConfig, LmError};
+use crate::{Adapter, DecoderConfig, LmError, Overlay, Readout};
 
 /// A decoder-only language model with frozen weights.
 ///
@@ -30,6 +30,8 @@ pub struct CausalLm {
     pub(crate) head_half: Option<Arc<HalfWeight>>,
     /// Whether backward passes compute the inside of each block again.
     pub(crate) recompute: bool,
+    /// Names of tensors that were left out by rule.
+    pub(crate) skipped: Vec<String>,
 }
 
 impl CausalLm {
@@ -45,7 +47,21 @@ impl CausalLm {
         &self.device
     }
 
-    /// The output weights, `[vocab, hidden]`.
+    /// Tensors of the file that were left out by rule: those that read images, a tied head written out
+    /// again, tables that are computed here.
+    #[must_use]
+    pub fn skipped_tensors(&self) -> &[String] {
+        &self.skipped
+    }
+
+    /// Number of weights, a tied head counted once.
+    #[must_use]
+    pub fn num_parameters(&self) -> usize {
+        let sizes = self.named_weights().into_iter().map(|(_, weight)| weight.num_values());
+        sizes.sum()
+    }
+
+    /// The output weights, `[vocab, hidden]`. Logits may be capped: see [`DecoderConfig::final_softcap`].
     #[must_use]
     pub fn head(&self) -> Tensor<2> {
         self.head.clone()
@@ -89,31 +105,43 @@ impl CausalLm {
     /// - `tokens`: `[batch, seq]`, padded on the right; pads never reach real tokens
     /// - output: `[batch, seq, hidden]`, tracked if the adapter is
     #[must_use]
-    pub fn hidden(&self, tokens: Tensor<2, Int>, adapter: Option<&Adapter>) -> Tensor<3> {
+    pub fn hidden<'a>(&self, tokens: Tensor<2, Int>, overlay: impl Into<Overlay<'a>>) -> Tensor<3> {
+        self.hidden_watched(tokens, overlay, &mut |_, _| {})
+    }
+
+    /// The same; `watch` sees the residual stream behind each block, `[batch * seq, hidden]`, what
+    /// steering adds there included.
+    #[must_use]
+    pub fn hidden_watched<'a>(
+        &self,
+        tokens: Tensor<2, Int>,
+        overlay: impl Into<Overlay<'a>>,
+        watch: &mut dyn FnMut(usize, &Tensor<2>),
+    ) -> Tensor<3> {
         let [batch, seq] = tokens.dims();
-        let rotary = Rotary::shared(&self.config, seq, &self.device);
-        let recompute = self.recompute;
-        let span = Span { batch, seq, rotary, mask: AttentionMask::Causal, recompute };
-        let mut x = self.embed.clone().select(0, tokens.reshape([batch * seq]));
-        for (index, layer) in self.layers.iter().enumerate() {
-            let side = adapter.map(|a| &a.layers[index]);
-            x = layer.forward(&self.config, x, &span, side, None);
-        }
-        rms_norm(x, &self.norm, self.config.rms_norm_eps).reshape([
+        let (config, device) = (&*self.config, &self.device);
+        let spans = Spans::new(config, |kind| Span {
             batch,
             seq,
-            self.config.hidden_size,
-        ])
+            rotary: Rotary::shared(config, kind.rope, seq, device),
+            window: config.window(kind).filter(|&window| window < seq),
+            placement: None,
+            recompute: self.recompute,
+        });
+        let x = self.embedded(tokens.reshape([batch * seq]));
+        let x = self.run(x, &spans, overlay.into(), None, watch);
+        self.normed(x).reshape([batch, seq, self.config.hidden_size])
     }
 
     /// Logits of every position: `[batch, seq]` to `[batch, seq, vocab]`.
     ///
     /// Allocates the whole of it; scoring and training use [`CausalLm::completion_logprobs`].
     #[must_use]
-    pub fn logits(&self, tokens: Tensor<2, Int>, adapter: Option<&Adapter>) -> Tensor<3> {
+    pub fn logits<'a>(&self, tokens: Tensor<2, Int>, overlay: impl Into<Overlay<'a>>) -> Tensor<3> {
         let [batch, seq] = tokens.dims();
-        let hidden = self.hidden(tokens, adapter).reshape([batch * seq, self.config.hidden_size]);
-        hidden.matmul(self.head.clone().transpose()).reshape([batch, seq, self.config.vocab_size])
+        let hidden = self.hidden(tokens, overlay).reshape([batch * seq, self.config.hidden_size]);
+        let logits = self.capped(hidden.matmul(self.head.clone().transpose()));
+        logits.reshape([batch, seq, self.config.vocab_size])
     }
 
     /// Log-probability of every completion token of a batch, in order, in nats.
@@ -123,14 +151,35 @@ impl CausalLm {
     ///
     /// Only the hidden states before completion tokens reach the head.
     #[must_use]
-    pub fn completion_logprobs(&self, batch: &TokenBatch, adapter: Option<&Adapter>) -> Tensor<1> {
+    pub fn completion_logprobs<'a>(
+        &self,
+        batch: &TokenBatch,
+        overlay: impl Into<Overlay<'a>>,
+    ) -> Tensor<1> {
+        self.readout(batch, overlay).logprobs(batch)
+    }
+
+    /// The hidden states before every completion token of a batch, `[sum(batch.counts), hidden]`, and
+    /// the head that reads them.
+    #[must_use]
+    pub fn readout<'a>(&self, batch: &TokenBatch, overlay: impl Into<Overlay<'a>>) -> Readout {
         let [rows, seq] = batch.tokens.dims();
-        let hidden = self.hidden(batch.tokens.clone(), adapter);
+        let hidden = self.hidden(batch.tokens.clone(), overlay);
         let hidden = hidden
             .reshape([rows * seq, self.config.hidden_size])
             .select(0, batch.positions.clone());
-        let half = self.head_half.as_deref();
-        logprob::with_half(hidden, self.head.clone(), half, batch.targets.clone(), None)
+        Readout {
+            hidden,
+            head: self.head.clone(),
+            half: self.head_half.clone(),
+            softcap: self.config.final_softcap,
+        }
+    }
+
+    /// Log-probability of one target for each of some hidden states, `[tokens, hidden]`.
+    pub(crate) fn target_logprobs(&self, hidden: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+        let (half, softcap) = (self.head_half.as_deref(), self.config.final_softcap);
+        logprob::with_half(hidden, self.head.clone(), half, targets, softcap)
     }
 
     /// The model with `adapter` added into its weights: `W + scale * B A`.
@@ -178,67 +227,77 @@ impl CausalLm {
         Err(LmError::TooLong { what: what.to_owned(), tokens, limit })
     }
 
-    /// Reads right-padded prompts into `cache`; logits after each row's last real token, `[batch, vocab]`.
-    pub(crate) fn prefill(
-        &self,
-        prompts: &[&[u32]],
-        adapter: Option<&Adapter>,
-        cache: &mut KvCache,
-    ) -> Tensor<2> {
-        let seq = prompts.iter().map(|p| p.len()).max().unwrap_or(0);
-        let batch = prompts.len();
-        let mut ids = vec![0i32; batch * seq];
-        let mut last = Vec::with_capacity(batch);
-        for (row, prompt) in prompts.iter().enumerate() {
-            for (column, &id) in prompt.iter().enumerate() {
-                ids[row * seq + column] = id as i32;
-            }
-            last.push((row * seq + prompt.len() - 1) as i32);
-        }
-        let rotary = Rotary::shared(&self.config, seq, &self.device);
-        let span = Span { batch, seq, rotary, mask: AttentionMask::Causal, recompute: false };
-        let x = self.run_cached(ids, &span, adapter, cache);
-        let last = Tensor::from_data(TensorData::new(last, [batch]), &self.device);
-        self.read_out(x.select(0, last))
-    }
-
-    /// One decoding step: one new token a row, `positions` counting real tokens only.
+    /// Reads tokens into slots of `cache`; each row continues what its slot holds.
     ///
-    /// `hidden` names, row by row, the cache columns that hold padding.
-    pub(crate) fn decode(
+    /// Hidden states after the final norm of every token, `[rows * seq, hidden]`, `seq` being the longest
+    /// row's length.
+    pub(crate) fn read(
         &self,
-        tokens: &[u32],
-        positions: Vec<usize>,
-        hidden: &[std::ops::Range<usize>],
-        adapter: Option<&Adapter>,
+        rows: &[(usize, &[u32])],
+        overlay: Overlay<'_>,
         cache: &mut KvCache,
     ) -> Tensor<2> {
-        let batch = tokens.len();
-        let mask = AttentionMask::hiding(hidden, cache.len() + 1, &self.device);
-        let rotary = Rotary::at(&self.config, batch, positions, &self.device);
-        let span = Span { batch, seq: 1, rotary, mask, recompute: false };
-        let ids = tokens.iter().map(|&t| t as i32).collect();
-        let x = self.run_cached(ids, &span, adapter, cache);
-        self.read_out(x)
+        let (batch, seq) = (rows.len(), rows.iter().map(|(_, ids)| ids.len()).max().unwrap_or(0));
+        let mut ids = vec![0i32; batch * seq];
+        for ((_, row), ids) in rows.iter().zip(ids.chunks_mut(seq.max(1))) {
+            ids.iter_mut().zip(*row).for_each(|(to, &id)| *to = id as i32);
+        }
+        let slots = rows.iter().map(|&(slot, _)| slot).collect();
+        let placement = cache.place(slots, rows.iter().map(|(_, ids)| ids.len()).collect());
+        let (config, device) = (&*self.config, &self.device);
+        let spans = Spans::new(config, |kind| {
+            let window = config.window(kind).filter(|&window| window < placement.columns());
+            Span {
+                batch,
+                seq,
+                rotary: Rotary::at(config, kind.rope, batch, placement.positions(), device),
+                window,
+                placement: Some(placement.within(window)),
+                recompute: false,
+            }
+        });
+        let ids = Tensor::from_data(TensorData::new(ids, [batch * seq]), device);
+        self.normed(self.run(self.embedded(ids), &spans, overlay, Some(cache), &mut |_, _| {}))
     }
 
-    fn run_cached(
+    /// Logits of hidden states: `[tokens, hidden]` to `[tokens, vocab]`.
+    pub(crate) fn read_out(&self, hidden: Tensor<2>) -> Tensor<2> {
+        self.capped(times_transposed(hidden, &self.head))
+    }
+
+    fn run(
         &self,
-        ids: Vec<i32>,
-        span: &Span,
-        adapter: Option<&Adapter>,
-        cache: &mut KvCache,
+        mut x: Tensor<2>,
+        spans: &Spans,
+        overlay: Overlay<'_>,
+        mut cache: Option<&mut KvCache>,
+        watch: &mut dyn FnMut(usize, &Tensor<2>),
     ) -> Tensor<2> {
-        let ids = TensorData::new(ids, [span.batch * span.seq]);
-        let mut x = self.embed.clone().select(0, Tensor::from_data(ids, &self.device));
         for (index, layer) in self.layers.iter().enumerate() {
-            let side = adapter.map(|a| &a.layers[index]);
-            x = layer.forward(&self.config, x, span, side, Some(&mut cache.layers[index]));
+            let side = overlay.adapter.map(|a| &a.layers[index]);
+            let cache = cache.as_deref_mut().map(|cache| &mut cache.layers[index]);
+            x = layer.forward(&self.config, x, spans.of(layer.kind), side, cache);
+            if let Some(steering) = overlay.steering {
+                x = steering.apply(index, x);
+            }
+            watch(index, &x);
         }
         x
     }
 
-    fn read_out(&self, x: Tensor<2>) -> Tensor<2> {
-        times_transposed(rms_norm(x, &self.norm, self.config.rms_norm_eps), &self.head)
+    fn normed(&self, x: Tensor<2>) -> Tensor<2> {
+        rms_norm(x, &self.norm, self.config.rms_norm_eps)
+    }
+
+    fn embedded(&self, ids: Tensor<1, Int>) -> Tensor<2> {
+        let x = self.embed.clone().select(0, ids);
+        if self.config.embed_scale == 1.0 { x } else { x.mul_scalar(self.config.embed_scale) }
+    }
+
+    fn capped(&self, logits: Tensor<2>) -> Tensor<2> {
+        match self.config.final_softcap {
+            Some(cap) => logits.div_scalar(cap).tanh().mul_scalar(cap),
+            None => logits,
+        }
     }
 }

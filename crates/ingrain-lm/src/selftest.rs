@@ -5,7 +5,7 @@ use std::path::Path;
 use ingrain_run::write_json_atomic;
 use serde::{Deserialize, Serialize};
 
-use crate::{Adapter, LmError, LocalModel, ModelIdentity, TokenSequence};
+use crate::{Adapter, LmError, LocalModel, ModelIdentity, TokenSequence, small_file};
 
 /// Contents of `selftest.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -132,8 +132,7 @@ impl SelfTest {
     /// # Errors
     /// [`LmError::Io`] or [`LmError::File`].
     pub fn read(path: &Path) -> Result<Self, LmError> {
-        let bytes = std::fs::read(path).map_err(LmError::io(path))?;
-        serde_json::from_slice(&bytes)
+        serde_json::from_str(&small_file::read(path)?)
             .map_err(|e| LmError::file(path, format!("is not a self-test: {e}")))
     }
 

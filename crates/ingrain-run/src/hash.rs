@@ -22,6 +22,14 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
+/// The first 16 bytes of a text's SHA-256: short enough to keep millions in memory, long enough
+/// that no two texts share it.
+pub(crate) fn short_hash(text: &str) -> [u8; 16] {
+    let mut short = [0; 16];
+    short.copy_from_slice(&Sha256::digest(text.as_bytes())[..16]);
+    short
+}
+
 /// SHA-256 of a file, read in pieces.
 ///
 /// # Errors

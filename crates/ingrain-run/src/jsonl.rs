@@ -4,7 +4,8 @@
 //! writing leaves a line without an end; the next [`JsonlStore::open`] cuts it off. Anything else
 //! that does not parse was damaged by somebody, and is an error that names file and line.
 //!
-//! Memory holds keys and positions, never records, so a file may be larger than memory. The store
+//! Memory holds hashes of keys and positions, never records: some 70 bytes each, so a file may be
+//! much larger than memory. The store
 //! knows nothing of what its records mean, and does not guard against a second process
 //! ([`crate::RunDir`] does).
 
@@ -20,6 +21,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::RunError;
+use crate::hash::short_hash;
 use crate::jsonl_file::{parse, to_line};
 
 /// A record that knows under which key it is found again.
@@ -64,7 +66,7 @@ pub struct JsonlStore<T> {
     end: u64,
     /// First record of each key, in file order.
     lines: Vec<Line>,
-    index: HashMap<Box<str>, usize>,
+    index: HashMap<[u8; 16], usize>,
     cut_bytes: u64,
     record: PhantomData<fn() -> T>,
 }
@@ -113,8 +115,8 @@ impl<T: Keyed + Serialize + DeserializeOwned> JsonlStore<T> {
     /// [`RunError::DiskFull`], [`RunError::Io`] or [`RunError::Unserializable`]; the file then ends
     /// where it did before.
     pub fn append(&mut self, record: &T) -> Result<bool, RunError> {
-        let key = record.key();
-        if self.index.contains_key(key.as_ref()) {
+        let key = short_hash(&record.key());
+        if self.index.contains_key(&key) {
             return Ok(false);
         }
         let mut line = to_line(&self.path, record)?;
@@ -125,7 +127,7 @@ impl<T: Keyed + Serialize + DeserializeOwned> JsonlStore<T> {
             return Err(RunError::io(&self.path, "write", source));
         }
         let number = self.lines.last().map_or(1, |l| l.number + 1);
-        self.note(key.into(), Line { offset: self.end, len: line.len() - 1, number });
+        self.note(key, Line { offset: self.end, len: line.len() - 1, number });
         self.end += line.len() as u64;
         Ok(true)
     }
@@ -143,7 +145,7 @@ impl<T: Keyed + Serialize + DeserializeOwned> JsonlStore<T> {
     /// # Errors
     /// [`RunError::Io`], or [`RunError::Corrupt`] if the file changed since it was opened.
     pub fn get(&self, key: &str) -> Result<Option<T>, RunError> {
-        self.index.get(key).map(|&at| self.read(self.lines[at])).transpose()
+        self.index.get(&short_hash(key)).map(|&at| self.read(self.lines[at])).transpose()
     }
 
     /// All records in file order, duplicates left out, one at a time.
@@ -154,7 +156,7 @@ impl<T: Keyed + Serialize + DeserializeOwned> JsonlStore<T> {
     /// Whether a record with this key is in the file.
     #[must_use]
     pub fn contains(&self, key: &str) -> bool {
-        self.index.contains_key(key)
+        self.index.contains_key(&short_hash(key))
     }
 
     /// Number of records, duplicates left out.
@@ -202,7 +204,7 @@ impl<T: Keyed + Serialize + DeserializeOwned> JsonlStore<T> {
             if !text.is_empty() {
                 let record: T = parse(&self.path, number, text)?;
                 self.note(
-                    record.key().into(),
+                    short_hash(&record.key()),
                     Line { offset: self.end, len: line.len() - 1, number },
                 );
             }
@@ -217,7 +219,10 @@ impl<T: Keyed + Serialize + DeserializeOwned> JsonlStore<T> {
         let record = serde_json::from_slice::<T>(line).ok().filter(|_| line.starts_with(b"{"));
         if let Some(record) = record {
             self.appender.write_all(b"\n").map_err(|e| RunError::io(&self.path, "write", e))?;
-            self.note(record.key().into(), Line { offset: self.end, len: line.len(), number });
+            self.note(
+                short_hash(&record.key()),
+                Line { offset: self.end, len: line.len(), number },
+            );
             self.end += line.len() as u64 + 1;
         } else {
             self.appender
@@ -230,7 +235,7 @@ impl<T: Keyed + Serialize + DeserializeOwned> JsonlStore<T> {
         Ok(())
     }
 
-    fn note(&mut self, key: Box<str>, line: Line) {
+    fn note(&mut self, key: [u8; 16], line: Line) {
         if let std::collections::hash_map::Entry::Vacant(slot) = self.index.entry(key) {
             slot.insert(self.lines.len());
             self.lines.push(line);

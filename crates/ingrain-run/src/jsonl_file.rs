@@ -28,6 +28,38 @@ pub fn read_jsonl<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<Vec<T>,
     Ok(records)
 }
 
+/// Hands the records of a JSONL file on, one at a time, without touching the file; a last line that
+/// was torn by a kill is passed over. Returns the bytes of that line, 0 if the file is whole.
+///
+/// # Errors
+/// [`RunError::Io`], or [`RunError::Corrupt`] naming file and line.
+pub fn scan_jsonl<T: DeserializeOwned>(
+    path: impl AsRef<Path>,
+    mut take: impl FnMut(T),
+) -> Result<u64, RunError> {
+    let path = path.as_ref();
+    let file = File::open(path).map_err(|e| RunError::io(path, "read", e))?;
+    let mut input = BufReader::with_capacity(1 << 16, file);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        input.read_until(b'\n', &mut line).map_err(|e| RunError::io(path, "read", e))?;
+        let text = line.trim_ascii();
+        let is_last = line.last() != Some(&b'\n');
+        if !text.is_empty() {
+            match parse(path, number, text) {
+                Ok(record) => take(record),
+                Err(_) if is_last => return Ok(line.len() as u64),
+                Err(error) => return Err(error),
+            }
+        }
+        if is_last {
+            break;
+        }
+    }
+    Ok(0)
+}
+
 /// Replaces `path` by a JSONL file with these records, in one step.
 ///
 /// # Errors

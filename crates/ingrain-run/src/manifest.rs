@@ -125,6 +125,12 @@ impl Manifest {
         self.save()
     }
 
+    /// Versions of what takes part.
+    #[must_use]
+    pub fn versions(&self) -> &BTreeMap<String, String> {
+        &self.contents.versions
+    }
+
     /// Begins a stage: says whether it is reused, resumed or redone, and prepares that.
     ///
     /// A stage that is redone has its old files moved to `stale/<stage>/`, a [`Event::Note`] says

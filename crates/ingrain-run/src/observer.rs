@@ -31,6 +31,25 @@ pub enum Event {
         /// Tokens processed so far in this process.
         tokens: u64,
     },
+    /// How a stage is getting on, at most twice a second.
+    Meter {
+        /// Stage name.
+        stage: String,
+        /// Units done so far, those of earlier runs included.
+        done: u64,
+        /// Units in all.
+        total: u64,
+        /// Units a second in this process.
+        per_sec: f64,
+        /// Requests of this process that failed.
+        failed: u64,
+        /// Tokens processed so far in this process.
+        tokens: u64,
+        /// Money so far, in the user's currency, where it is counted.
+        cost: Option<f64>,
+        /// Seconds that the rest will take at this rate; none before anything is done.
+        eta_secs: Option<f64>,
+    },
     /// One optimiser step of a trainer.
     Step {
         /// Stage name.
@@ -76,6 +95,15 @@ pub struct Silent;
 
 impl Observer for Silent {
     fn on_event(&self, _event: &Event) {}
+}
+
+/// Hands every event to several observers, in order.
+pub struct Several<'a>(pub Vec<&'a dyn Observer>);
+
+impl Observer for Several<'_> {
+    fn on_event(&self, event: &Event) {
+        self.0.iter().for_each(|observer| observer.on_event(event));
+    }
 }
 
 /// An observer that keeps everything, for tests and for callers that look afterwards.

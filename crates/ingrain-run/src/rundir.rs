@@ -1,19 +1,16 @@
 //! The directory of one run, held by one process at a time.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::RunError;
 use crate::atomic::sweep_temporaries;
+use crate::{FileLock, RunError};
 
 const LOCK_FILE: &str = ".lock";
 
 /// An open run directory. While it lives, no other process can open the same one.
 ///
-/// The operating system holds the lock and lets go of it when the process ends, however it ends;
-/// the lock file that stays behind only says who had it last. Where the file system cannot lock, the
-/// process number in the file decides: a process that is gone holds nothing.
+/// Held by a [`FileLock`].
 ///
 /// # Examples
 /// ```
@@ -28,7 +25,7 @@ const LOCK_FILE: &str = ".lock";
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
-    lock: File,
+    _lock: FileLock,
 }
 
 impl RunDir {
@@ -41,9 +38,9 @@ impl RunDir {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, RunError> {
         let path = path.into();
         fs::create_dir_all(&path).map_err(|e| RunError::io(&path, "create", e))?;
-        let lock = lock(&path)?;
+        let lock = FileLock::take(&path.join(LOCK_FILE), &path)?;
         sweep_temporaries(&path)?;
-        Ok(Self { path, lock })
+        Ok(Self { path, _lock: lock })
     }
 
     /// The directory.
@@ -57,53 +54,6 @@ impl RunDir {
     pub fn file(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path.join(name)
     }
-}
-
-impl Drop for RunDir {
-    fn drop(&mut self) {
-        // Without a number in it, the file also says "free" where the system cannot lock.
-        let _ = self.lock.set_len(0);
-    }
-}
-
-fn lock(dir: &Path) -> Result<File, RunError> {
-    let path = dir.join(LOCK_FILE);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(|e| RunError::io(&path, "open", e))?;
-    let mut text = String::new();
-    // An unreadable number is no number; the lock itself decides.
-    let _ = file.read_to_string(&mut text);
-    let holder: Option<u32> = text.trim().parse().ok();
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(RunError::Locked { path: dir.to_path_buf(), pid: holder });
-        }
-        Err(TryLockError::Error(source)) => {
-            tracing::debug!(path = %path.display(), %source, "no file locks here");
-            if let Some(pid) = holder.filter(|&pid| is_alive(pid)) {
-                return Err(RunError::Locked { path: dir.to_path_buf(), pid: Some(pid) });
-            }
-        }
-    }
-    let pid = format!("{}\n", std::process::id());
-    file.set_len(0)
-        .and_then(|()| file.seek(SeekFrom::Start(0)))
-        .and_then(|_| file.write_all(pid.as_bytes()))
-        .map_err(|e| RunError::io(&path, "write", e))?;
-    Ok(file)
-}
-
-/// Whether a process with this number runs, as far as `/proc` tells. Where there is no `/proc` it
-/// counts as alive: better to ask the user than to let two processes write.
-fn is_alive(pid: u32) -> bool {
-    let proc = Path::new("/proc");
-    !proc.join("self").exists() || proc.join(pid.to_string()).exists()
 }
 
 #[cfg(test)]
@@ -131,13 +81,6 @@ mod tests {
         let run = RunDir::open(tmp.path()).unwrap();
         let text = fs::read_to_string(run.file(LOCK_FILE)).unwrap();
         assert_eq!(text, format!("{}\n", std::process::id()));
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn this_process_is_alive_and_an_impossible_one_is_not() {
-        assert!(is_alive(std::process::id()));
-        assert!(!is_alive(u32::MAX));
     }
 
     #[test]

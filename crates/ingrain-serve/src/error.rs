@@ -1,5 +1,6 @@
-//! What can go wrong with a page.
+//! What can go wrong with a server.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ingrain_run::RunError;
@@ -8,6 +9,17 @@ use ingrain_run::RunError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
+    /// The address cannot be used.
+    #[error("cannot listen on {address}; choose another port, or 0 for any that is free")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The server stopped working.
+    #[error("the server failed")]
+    Server(#[source] std::io::Error),
     /// A run directory without anything to annotate.
     #[error(
         "{}: no pairs of replies to annotate; expected eval/coherence/cases.jsonl or pairs.jsonl",
@@ -17,17 +29,6 @@ pub enum ServeError {
         /// The run directory.
         dir: PathBuf,
     },
-    /// The port cannot be used.
-    #[error("cannot listen on 127.0.0.1:{port}; choose another port, or 0 for any that is free")]
-    Bind {
-        /// The port asked for.
-        port: u16,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The server stopped working.
-    #[error("the local server failed")]
-    Server(#[source] std::io::Error),
     /// A file of the run failed.
     #[error(transparent)]
     Run(#[from] RunError),

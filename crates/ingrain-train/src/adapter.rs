@@ -1,7 +1,7 @@
-//! An adapter is a set of parameters.
+//! Adapters and whole weights are sets of parameters.
 
 use burn::tensor::Tensor;
-use ingrain_lm::Adapter;
+use ingrain_lm::{Adapter, FullWeights};
 
 use crate::Parameters;
 
@@ -12,5 +12,15 @@ impl Parameters for Adapter {
 
     fn map_parameters(&self, f: &mut dyn FnMut(&str, Tensor<2>) -> Tensor<2>) -> Self {
         Adapter::map_parameters(self, f)
+    }
+}
+
+impl Parameters for FullWeights {
+    fn parameters(&self) -> Vec<(String, Tensor<2>)> {
+        FullWeights::parameters(self)
+    }
+
+    fn map_parameters(&self, f: &mut dyn FnMut(&str, Tensor<2>) -> Tensor<2>) -> Self {
+        FullWeights::map_parameters(self, f)
     }
 }

@@ -4,10 +4,11 @@
 //! `optimizer.safetensors` and `state.json`. It is written beside under a name that is never
 //! read, and renamed once all of it is on the disk, so that a kill at any moment leaves the one
 //! before. The newest checkpoint and the one before it are kept; if the newest turns out to be
-//! damaged, the run continues from the other and says so.
+//! damaged, the run continues from the other and says so. Where examples are held out, the checkpoint
+//! with the lowest loss on them is kept as well, as `best-00000008/`.
 //!
-//! The order of the data and the learning rate are functions of the step, so the step number,
-//! the parameters and the optimiser's moments are the whole state.
+//! The order of the data and the learning rate are functions of the step, so the step number, the
+//! parameters, the optimiser's moments and the [`Course`] are the whole state.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,9 +20,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::adamw::Moments;
 use crate::tensor_file::{self, FileDigest};
-use crate::{AdamW, AdamWConfig, Parameters, TrainError};
+use crate::{AdamW, AdamWConfig, Course, Parameters, TrainError};
 
 const KEPT: usize = 2;
+/// Prefixes of the directories' names.
+const LAST: &str = "step-";
+const BEST: &str = "best-";
 const PARAMETERS: &str = "adapter.safetensors";
 const MOMENTS: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
@@ -66,6 +70,8 @@ pub struct Checkpoint<P> {
     pub parameters: P,
     /// The optimiser after that step.
     pub optimizer: AdamW,
+    /// What the run remembers beside them.
+    pub course: Course,
 }
 
 /// Contents of `state.json`.
@@ -73,6 +79,7 @@ pub struct Checkpoint<P> {
 struct State {
     step: u64,
     tokens: u64,
+    course: Course,
     identity: RunIdentity,
     files: BTreeMap<String, FileDigest>,
 }
@@ -112,7 +119,35 @@ impl Checkpoints {
     /// # Errors
     /// [`TrainError::Run`] on a full disk and the like; the checkpoints before it stay whole.
     pub fn save<P: Parameters>(&self, checkpoint: &Checkpoint<P>) -> Result<(), TrainError> {
-        let target = self.dir.join(format!("step-{:08}", checkpoint.step));
+        self.put(LAST, checkpoint)?;
+        self.remove_all_but(LAST, KEPT)
+    }
+
+    /// Writes the checkpoint with the lowest loss on held-out examples, then removes the one before.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    pub fn save_best<P: Parameters>(&self, checkpoint: &Checkpoint<P>) -> Result<(), TrainError> {
+        self.put(BEST, checkpoint)?;
+        self.remove_all_but(BEST, 1)
+    }
+
+    /// The checkpoint that [`save_best`](Self::save_best) wrote after `step`.
+    ///
+    /// # Errors
+    /// [`TrainError::CheckpointDamaged`] if it is not whole, [`TrainError::Run`] if it is not there.
+    pub fn best<P: Parameters>(
+        &self,
+        step: u64,
+        template: &P,
+        config: AdamWConfig,
+    ) -> Result<Checkpoint<P>, TrainError> {
+        self.read(&self.dir.join(format!("{BEST}{step:08}")), template, config)
+    }
+
+    /// Writes a checkpoint beside its place and moves it there.
+    fn put<P: Parameters>(&self, kind: &str, checkpoint: &Checkpoint<P>) -> Result<(), TrainError> {
+        let target = self.dir.join(format!("{kind}{:08}", checkpoint.step));
         let part = target.with_extension("part");
         let written = self.write_into(&part, checkpoint);
         if written.is_err() {
@@ -124,8 +159,11 @@ impl Checkpoints {
             fs::remove_dir_all(&target).map_err(TrainError::io(&target, "replace"))?;
         }
         fs::rename(&part, &target).map_err(TrainError::io(&target, "rename into place"))?;
-        sync_dir(&self.dir)?;
-        for (_, path) in self.list()?.into_iter().rev().skip(KEPT) {
+        sync_dir(&self.dir)
+    }
+
+    fn remove_all_but(&self, kind: &str, kept: usize) -> Result<(), TrainError> {
+        for (_, path) in self.list(kind)?.into_iter().rev().skip(kept) {
             fs::remove_dir_all(&path).map_err(TrainError::io(&path, "remove"))?;
         }
         Ok(())
@@ -152,6 +190,7 @@ impl Checkpoints {
         let state = State {
             step: checkpoint.step,
             tokens: checkpoint.tokens,
+            course: checkpoint.course.clone(),
             identity: self.identity.clone(),
             files: BTreeMap::from([
                 (PARAMETERS.to_owned(), parameters),
@@ -173,7 +212,7 @@ impl Checkpoints {
         config: AdamWConfig,
     ) -> Result<(Option<Checkpoint<P>>, Vec<String>), TrainError> {
         let mut notes = Vec::new();
-        for (step, path) in self.list()?.into_iter().rev() {
+        for (step, path) in self.list(LAST)?.into_iter().rev() {
             match self.read(&path, template, config) {
                 Ok(checkpoint) => return Ok((Some(checkpoint), notes)),
                 Err(mismatch @ TrainError::CheckpointMismatch { .. }) => return Err(mismatch),
@@ -190,10 +229,8 @@ impl Checkpoints {
     /// # Errors
     /// [`TrainError::Run`] if one cannot be removed.
     pub fn clear(&self) -> Result<(), TrainError> {
-        for (_, path) in self.list()? {
-            fs::remove_dir_all(&path).map_err(TrainError::io(&path, "remove"))?;
-        }
-        Ok(())
+        self.remove_all_but(LAST, 0)?;
+        self.remove_all_but(BEST, 0)
     }
 
     fn read<P: Parameters>(
@@ -235,16 +272,17 @@ impl Checkpoints {
         let moments = pair_moments(load(MOMENTS)?)
             .ok_or_else(|| damaged(format!("{MOMENTS}: a moment lacks its partner")))?;
         let optimizer = AdamW::restored(config, state.step, moments);
-        Ok(Checkpoint { step: state.step, tokens: state.tokens, parameters, optimizer })
+        let State { step, tokens, course, .. } = state;
+        Ok(Checkpoint { step, tokens, parameters, optimizer, course })
     }
 
-    /// Complete checkpoints by rising step.
-    fn list(&self) -> Result<Vec<(u64, PathBuf)>, TrainError> {
+    /// Complete checkpoints of a kind by rising step.
+    fn list(&self, kind: &str) -> Result<Vec<(u64, PathBuf)>, TrainError> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.dir).map_err(TrainError::io(&self.dir, "list"))? {
             let path = entry.map_err(TrainError::io(&self.dir, "list"))?.path();
             let name = path.file_name().and_then(|name| name.to_str());
-            let step = name.and_then(|name| name.strip_prefix("step-")?.parse().ok());
+            let step = name.and_then(|name| name.strip_prefix(kind)?.parse().ok());
             if let Some(step) = step {
                 found.push((step, path));
             }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AdamWConfig, Batching, Decay, Schedule, TrainError};
+use crate::{AdamWConfig, Batching, Decay, EvaluationConfig, Schedule, TrainError};
 
 /// How to train: data order, optimiser, schedule, checkpoints.
 ///
@@ -50,6 +50,11 @@ pub struct TrainConfig {
     /// Longest gradient, as a norm over all parameters; longer ones are shortened to it. Above
     /// 0. Default 1.0 (paper: 1.0).
     pub max_grad_norm: f64,
+    /// A step whose loss is above this many times the highest running mean so far stops the run; above
+    /// 1. Default 20; none switches the check off.
+    pub explosion_factor: Option<f64>,
+    /// Held-out examples, early stopping, best weights.
+    pub evaluation: EvaluationConfig,
     /// The optimiser's own settings.
     pub adamw: AdamWConfig,
     /// Seed of the data order. Default 123456 (paper: 123456).
@@ -72,6 +77,8 @@ impl Default for TrainConfig {
             min_lr_ratio: 0.1,
             decay: Decay::Cosine,
             max_grad_norm: 1.0,
+            explosion_factor: Some(20.0),
+            evaluation: EvaluationConfig::default(),
             adamw: AdamWConfig::default(),
             seed: 123_456,
             checkpoint_every_steps: 20,
@@ -100,6 +107,13 @@ impl TrainConfig {
         positive("learning_rate", self.learning_rate)?;
         positive("max_grad_norm", self.max_grad_norm)?;
         positive("adamw.epsilon", self.adamw.epsilon)?;
+        if let Some(factor) = self.explosion_factor {
+            check(factor > 1.0, "explosion_factor", factor, "a number above 1, or none")?;
+        }
+        let share_held_out = self.evaluation.share;
+        let holds = (0.0..1.0).contains(&share_held_out);
+        check(holds, "evaluation.share", share_held_out, "0 to below 1")?;
+        count("evaluation.every_steps", self.evaluation.every_steps)?;
         share("warmup_ratio", self.warmup_ratio)?;
         share("min_lr_ratio", self.min_lr_ratio)?;
         decay("adamw.beta1", self.adamw.beta1)?;

@@ -44,6 +44,26 @@ pub enum TrainError {
         /// Directory of the checkpoints.
         dir: PathBuf,
     },
+    /// The loss is far above what was usual so far.
+    #[error(
+        "the loss of step {step} is {loss:.4}, where {usual:.4} was the highest running mean so far \
+         (examples: {examples}); lower `learning_rate`, look at these examples, or raise \
+         `explosion_factor`; the weights of step {saved_step} are in {dir}"
+    )]
+    Exploding {
+        /// Loss of the step.
+        loss: f64,
+        /// The highest that the running mean of the loss has been.
+        usual: f64,
+        /// The step that failed, counted from 1.
+        step: u64,
+        /// Names of the examples in the batch.
+        examples: String,
+        /// Last step whose weights were written down.
+        saved_step: u64,
+        /// Directory of the checkpoints.
+        dir: PathBuf,
+    },
     /// Somebody asked to stop; everything is saved.
     #[error(
         "stopped on request after {done} of {total} {unit}; saved in {dir}, run again to go on"

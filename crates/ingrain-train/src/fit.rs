@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use ingrain_run::{Event, Interrupt, Observer};
+use ingrain_run::{Event, Interrupt, Observer, rss_bytes};
 
 use crate::accumulate::{StepName, accumulate};
 use crate::checkpoint::{Checkpoint, Checkpoints, RunIdentity};
+use crate::evaluate::{HeldOut, split};
 use crate::gradients::clip_factor;
-use crate::log::{StepLog, StepRecord};
+use crate::log::Journal;
 use crate::{
-    AdamW, ExampleSize, Objective, Parameters, Plan, TrainConfig, TrainError, fingerprint,
+    AdamW, Best, Course, ExampleSize, Keep, Objective, Parameters, Plan, TrainConfig, TrainError,
+    fingerprint,
 };
 
 /// Where a run leaves its files and whom it talks to.
@@ -42,14 +44,16 @@ impl std::fmt::Debug for TrainRun<'_> {
 /// What a finished run hands back.
 #[derive(Clone, Debug)]
 pub struct Trained<P> {
-    /// The parameters after the last step, untracked.
+    /// The parameters after the last step, or the best ones if the settings say so; untracked.
     pub parameters: P,
-    /// Steps of the whole run.
+    /// Steps of the whole run; fewer than planned if it stopped early.
     pub steps: u64,
     /// Tokens of the whole run, padding not counted; earlier processes included.
     pub tokens: u64,
     /// Metrics of the last step taken by this process; empty if there was nothing left to do.
     pub last: BTreeMap<String, f64>,
+    /// The best evaluation, where examples were held out.
+    pub best: Option<Best>,
 }
 
 /// Trains `initial` on `objective`, from the newest checkpoint in `run.dir` if there is one.
@@ -62,8 +66,9 @@ pub struct Trained<P> {
 ///
 /// # Errors
 /// [`TrainError::Interrupted`] after a request to stop, with everything saved;
-/// [`TrainError::NotFinite`] if the loss or the gradient is NaN or infinite; otherwise what the
-/// settings, the objective or the disk have to say.
+/// [`TrainError::NotFinite`] and [`TrainError::Exploding`] if the loss or the gradient is NaN, infinite
+/// or far above the usual, before the weights move; otherwise what the settings, the objective or the
+/// disk have to say.
 pub fn fit<P: Parameters>(
     objective: &dyn Objective<P>,
     sizes: Vec<ExampleSize>,
@@ -72,73 +77,86 @@ pub fn fit<P: Parameters>(
     run: &TrainRun<'_>,
 ) -> Result<Trained<P>, TrainError> {
     config.validate()?;
-    if sizes.is_empty() {
+    let (examples, held_out) = split(sizes.len(), config.evaluation.share, config.seed);
+    if examples.is_empty() {
         return Err(TrainError::NoExamples { stage: run.stage.to_owned() });
     }
-    let plan = Plan::new(sizes, config.batching());
+    let held_out = HeldOut::new(sizes.clone(), held_out, config.batching());
+    let plan = Plan::over(sizes, examples, config.batching());
     let steps_per_epoch = plan.steps_per_epoch() as u64;
     let total = steps_per_epoch * config.epochs;
+    let patience = config.evaluation.patience;
     let checkpoints =
         Checkpoints::open(run.dir.join("checkpoints"), identity(config, &plan, objective))?;
     let mut state = start(initial, config, &checkpoints, run)?;
     let mut saved_step = state.step;
-    let mut log = StepLog::open(&run.dir.join("train.jsonl"), state.step)?;
-    let mut last = BTreeMap::new();
-    let (first_step, started) = (state.step, Instant::now());
-    let first_tokens = state.tokens;
-    let (stage, unit) = (run.stage.to_owned(), "steps".to_owned());
-    run.observer.on_event(&Event::StageStarted { stage, total: Some(total), unit });
+    let mut journal = Journal::open(run, state.step, state.tokens, total)?;
 
-    while state.step < total {
+    while state.step < total && !state.course.has_stalled(patience) {
         let epoch = state.step / steps_per_epoch;
         for batch in plan.epoch(epoch).iter().skip((state.step % steps_per_epoch) as usize) {
-            let step = state.step + 1;
-            let step_started = Instant::now();
+            let (step, started) = (state.step + 1, Instant::now());
+            let _span = tracing::info_span!("step", stage = run.stage, step).entered();
             let name = StepName { objective, batch, step, saved_step, checkpoints: &checkpoints };
+            let before = state.course.statistics();
+            let (passes, interrupt) = (config.parallel_passes, run.interrupt);
             let Some(summed) =
-                accumulate(batch, &state.parameters, &name, config.parallel_passes, run.interrupt)?
+                accumulate(batch, &state.parameters, &before, &name, passes, interrupt)?
             else {
                 if state.step > saved_step {
                     checkpoints.save(&state)?;
                 }
-                let dir = checkpoints.dir().to_owned();
-                let (done, unit) = (state.step, "steps");
+                let (done, unit, dir) = (state.step, "steps", checkpoints.dir().to_owned());
                 return Err(TrainError::Interrupted { done, total, unit, dir });
             };
             let mean = 1.0 / summed.weight;
-            let norm = summed.gradients.norm()? * mean;
+            let (loss, norm) = (summed.loss * mean, summed.gradients.norm()? * mean);
             name.check_finite("gradient norm", norm)?;
+            name.check_exploding(loss, state.course.usual_loss(), config.explosion_factor)?;
             let gradients = summed.gradients.scaled(mean * clip_factor(norm, config.max_grad_norm));
             let learning_rate = config.schedule().learning_rate(step, total);
             state.parameters = state.optimizer.step(&state.parameters, gradients, learning_rate);
             state.step = step;
             state.tokens += summed.tokens;
+            state.course.note_loss(loss);
+            state.course.carry(summed.statistics);
 
-            last = summed.metrics.means();
-            last.insert("loss".to_owned(), summed.loss * mean);
-            last.insert("learning_rate".to_owned(), learning_rate);
-            last.insert("grad_norm".to_owned(), norm);
-            let seconds = step_started.elapsed().as_secs_f64();
-            last.insert("tokens_per_sec".to_owned(), summed.tokens as f64 / seconds);
-            let (tokens, epoch) = (state.tokens, epoch + 1);
-            log.append(&StepRecord { step, epoch, tokens, metrics: last.clone() })?;
-            let (stage, metrics) = (run.stage.to_owned(), last.clone());
-            run.observer.on_event(&Event::Step { stage, step, total, metrics });
-            if step % config.checkpoint_every_steps == 0 || step == total {
+            let mut metrics = summed.metrics.means();
+            let seconds = started.elapsed().as_secs_f64();
+            metrics.insert("tokens_per_sec".to_owned(), summed.tokens as f64 / seconds);
+            metrics.insert("loss".to_owned(), loss);
+            metrics.insert("learning_rate".to_owned(), learning_rate);
+            metrics.insert("grad_norm".to_owned(), norm);
+            metrics.extend(rss_bytes().map(|bytes| ("rss_bytes".to_owned(), bytes as f64)));
+            if held_out.is_due(step, total, config.evaluation.every_steps) {
+                let _span = tracing::info_span!("evaluation", step).entered();
+                let (loss, found) =
+                    held_out.evaluate(objective, &state.parameters, &state.course, passes)?;
+                name.check_finite("evaluation loss", loss)?;
+                metrics.extend(found);
+                if state.course.note_evaluation(step, loss) {
+                    checkpoints.save_best(&state)?;
+                }
+            }
+            journal.step(step, epoch + 1, state.tokens, metrics)?;
+            let stalled = state.course.has_stalled(patience);
+            if step.is_multiple_of(config.checkpoint_every_steps) || step == total || stalled {
                 checkpoints.save(&state)?;
                 saved_step = step;
             }
+            if stalled {
+                break;
+            }
         }
     }
-    run.observer.on_event(&Event::StageFinished {
-        stage: run.stage.to_owned(),
-        done: total,
-        tokens: state.tokens - first_tokens,
-        seconds: started.elapsed().as_secs_f64(),
-        reused: first_step == total,
-    });
-    let Checkpoint { parameters, tokens, .. } = state;
-    Ok(Trained { parameters, steps: total, tokens, last })
+    let best = state.course.best();
+    if let Some(best) = best.filter(|_| config.evaluation.keep == Keep::Best) {
+        let template = &state.parameters;
+        state.parameters = checkpoints.best(best.step, template, config.adamw)?.parameters;
+    }
+    let last = journal.finish(state.step, state.tokens, state.course.has_stalled(patience));
+    let Checkpoint { parameters, tokens, step: steps, .. } = state;
+    Ok(Trained { parameters, steps, tokens, last, best })
 }
 
 /// The newest checkpoint, or the beginning.
@@ -153,6 +171,7 @@ fn start<P: Parameters>(
         tokens: 0,
         parameters,
         optimizer: AdamW::new(config.adamw),
+        course: Course::default(),
     };
     if !run.resume {
         checkpoints.clear()?;
@@ -168,9 +187,15 @@ fn start<P: Parameters>(
     Ok(found.unwrap_or_else(|| beginning(initial)))
 }
 
-/// Settings that change the result. How often to save does not, nor what runs side by side.
+/// Settings that change the result. How often to save does not, nor what runs side by side, nor what
+/// backward passes compute again.
 fn identity<P>(config: &TrainConfig, plan: &Plan, objective: &dyn Objective<P>) -> RunIdentity {
-    let settings = TrainConfig { checkpoint_every_steps: 1, parallel_passes: 1, ..config.clone() };
+    let settings = TrainConfig {
+        checkpoint_every_steps: 1,
+        parallel_passes: 1,
+        recompute_blocks: false,
+        ..config.clone()
+    };
     RunIdentity {
         seed: config.seed,
         plan: fingerprint([plan.description()]),

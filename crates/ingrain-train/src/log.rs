@@ -1,14 +1,16 @@
-//! `train.jsonl`: one line a step, in the order of the steps, without repetition.
+//! What a run tells of its steps: `train.jsonl` (one line a step, in the order of the steps, without
+//! repetition) and events.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use ingrain_run::write_atomic;
+use ingrain_run::{Event, write_atomic};
 use serde::{Deserialize, Serialize};
 
-use crate::TrainError;
+use crate::{TrainError, TrainRun};
 
 /// One line of `train.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,5 +60,72 @@ impl StepLog {
             .map_err(|error| TrainError::io(&self.path, "write")(error.into()))?;
         line.push(b'\n');
         self.file.write_all(&line).map_err(TrainError::io(&self.path, "write"))
+    }
+}
+
+/// Log and observer of one process of a run.
+pub(crate) struct Journal<'a> {
+    run: &'a TrainRun<'a>,
+    log: StepLog,
+    total: u64,
+    started: Instant,
+    first_step: u64,
+    first_tokens: u64,
+    last: BTreeMap<String, f64>,
+}
+
+impl<'a> Journal<'a> {
+    /// Opens the log of a run that continues after `step`, and says that it begins.
+    pub(crate) fn open(
+        run: &'a TrainRun<'a>,
+        step: u64,
+        tokens: u64,
+        total: u64,
+    ) -> Result<Self, TrainError> {
+        let log = StepLog::open(&run.dir.join("train.jsonl"), step)?;
+        let (stage, unit) = (run.stage.to_owned(), "steps".to_owned());
+        run.observer.on_event(&Event::StageStarted { stage, total: Some(total), unit });
+        let (started, last) = (Instant::now(), BTreeMap::new());
+        Ok(Self { run, log, total, started, first_step: step, first_tokens: tokens, last })
+    }
+
+    /// Writes a step down and tells the observer.
+    pub(crate) fn step(
+        &mut self,
+        step: u64,
+        epoch: u64,
+        tokens: u64,
+        metrics: BTreeMap<String, f64>,
+    ) -> Result<(), TrainError> {
+        self.last.clone_from(&metrics);
+        self.log.append(&StepRecord { step, epoch, tokens, metrics: metrics.clone() })?;
+        let (stage, total) = (self.run.stage.to_owned(), self.total);
+        self.run.observer.on_event(&Event::Step { stage, step, total, metrics });
+        Ok(())
+    }
+
+    /// Says that the run is over, and returns the metrics of the last step.
+    pub(crate) fn finish(
+        self,
+        step: u64,
+        tokens: u64,
+        stopped_early: bool,
+    ) -> BTreeMap<String, f64> {
+        let stage = self.run.stage.to_owned();
+        if stopped_early && step > self.first_step {
+            let message = format!(
+                "stopped early after step {step} of {}: the loss on held-out examples no longer falls",
+                self.total
+            );
+            self.run.observer.on_event(&Event::Note { stage: stage.clone(), message });
+        }
+        self.run.observer.on_event(&Event::StageFinished {
+            stage,
+            done: step,
+            tokens: tokens - self.first_tokens,
+            seconds: self.started.elapsed().as_secs_f64(),
+            reused: self.first_step == step,
+        });
+        self.last
     }
 }

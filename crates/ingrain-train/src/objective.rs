@@ -7,6 +7,9 @@ use ingrain_lm::Adapter;
 
 use crate::TrainError;
 
+/// Named figures of a whole optimiser batch.
+pub type Statistics = BTreeMap<String, f64>;
+
 /// What a batch of examples costs.
 ///
 /// An objective holds its data and answers for examples by index. It never reduces to a mean,
@@ -20,6 +23,34 @@ pub trait Objective<P = Adapter>: Sync {
     /// # Errors
     /// Whatever the objective cannot do, wrapped by [`TrainError::objective`].
     fn cost(&self, examples: &[usize], parameters: &P) -> Result<Cost, TrainError>;
+
+    /// Figures of a whole batch that the cost of each of its examples depends on, the KL estimate of KTO
+    /// for one. Called with plain parameters for every micro-batch of a step before the first cost.
+    ///
+    /// # Errors
+    /// As [`cost`](Self::cost).
+    fn statistics(&self, _examples: &[usize], _parameters: &P) -> Result<Metrics, TrainError> {
+        Ok(Metrics::default())
+    }
+
+    /// What the costs of a step are given, from what the step before was given and the means of
+    /// [`statistics`](Self::statistics) over the whole batch. Saved in checkpoints.
+    fn carry(&self, _before: &Statistics, batch: Statistics) -> Statistics {
+        batch
+    }
+
+    /// Cost of `examples` given what [`carry`](Self::carry) returned for their step.
+    ///
+    /// # Errors
+    /// As [`cost`](Self::cost).
+    fn cost_given(
+        &self,
+        examples: &[usize],
+        parameters: &P,
+        _statistics: &Statistics,
+    ) -> Result<Cost, TrainError> {
+        self.cost(examples, parameters)
+    }
 
     /// Name of an example for messages.
     fn example_name(&self, example: usize) -> String {

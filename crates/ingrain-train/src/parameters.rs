@@ -21,4 +21,10 @@ pub trait Parameters: Sized + Sync {
     fn tracked(&self) -> Self {
         self.map_parameters(&mut |_, tensor| tensor.inner().autodiff().require_grad())
     }
+
+    /// A copy of plain parameters, for passes without a backward.
+    #[must_use]
+    fn untracked(&self) -> Self {
+        self.map_parameters(&mut |_, tensor| tensor.without_autodiff())
+    }
 }

@@ -63,6 +63,8 @@ impl Batch {
 #[derive(Clone, Debug)]
 pub struct Plan {
     sizes: Vec<ExampleSize>,
+    /// Which of them take part.
+    examples: Vec<usize>,
     batching: Batching,
 }
 
@@ -70,25 +72,35 @@ impl Plan {
     /// Plans over examples of these sizes. Zero settings count as 1.
     #[must_use]
     pub fn new(sizes: Vec<ExampleSize>, batching: Batching) -> Self {
+        let examples = (0..sizes.len()).collect();
+        Self::over(sizes, examples, batching)
+    }
+
+    /// Plans over some of the examples.
+    ///
+    /// # Panics
+    /// In [`epoch`](Self::epoch), if an example has no size.
+    #[must_use]
+    pub fn over(sizes: Vec<ExampleSize>, examples: Vec<usize>, batching: Batching) -> Self {
         let batching = Batching {
             batch_size: batching.batch_size.max(1),
             window_batches: batching.window_batches.max(1),
             ..batching
         };
-        Self { sizes, batching }
+        Self { sizes, examples, batching }
     }
 
     /// Optimiser steps of one epoch; the last batch of examples may be smaller.
     #[must_use]
     pub fn steps_per_epoch(&self) -> usize {
-        self.sizes.len().div_ceil(self.batching.batch_size)
+        self.examples.len().div_ceil(self.batching.batch_size)
     }
 
     /// The batches of one epoch, counted from 0.
     #[must_use]
     pub fn epoch(&self, epoch: u64) -> Vec<Batch> {
         let mut rng = SplitMix64::new(self.batching.seed, epoch);
-        let mut order: Vec<usize> = (0..self.sizes.len()).collect();
+        let mut order = self.examples.clone();
         rng.shuffle(&mut order);
         let window = self.batching.batch_size.saturating_mul(self.batching.window_batches);
         for examples in order.chunks_mut(window) {
@@ -105,7 +117,7 @@ impl Plan {
     /// Text that names this plan: same text, same batches.
     #[must_use]
     pub(crate) fn description(&self) -> String {
-        format!("{:?} {:?}", self.batching, self.sizes)
+        format!("{:?} {:?} {:?}", self.batching, self.sizes, self.examples)
     }
 
     /// Cuts examples, sorted by falling width, into groups within the token budget.
@@ -156,6 +168,17 @@ mod tests {
             seen.sort_unstable();
             assert_eq!(seen, (0..53).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn a_plan_over_some_examples_leaves_the_others_out() {
+        let sizes = widths().into_iter().map(|width| ExampleSize { rows: 2, width }).collect();
+        let batching =
+            Batching { batch_size: 4, micro_batch_tokens: 600, window_batches: 4, seed: 7 };
+        let batches = Plan::over(sizes, vec![3, 9, 27, 50, 51], batching).epoch(0);
+        let mut seen: Vec<usize> = batches.iter().flat_map(Batch::examples).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, [3, 9, 27, 50, 51]);
     }
 
     #[test]

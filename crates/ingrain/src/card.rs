@@ -14,7 +14,7 @@ pub(crate) fn model_card(
     base: &ModelIdentity,
     pairs: &[PreferencePair],
 ) -> String {
-    let constitution = &persona.constitution;
+    let constitution = persona.constitution();
     let mut card = String::new();
     let header = serde_json::json!(base.source);
     let _ = write!(

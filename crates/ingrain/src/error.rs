@@ -62,6 +62,9 @@ pub enum PipelineError {
     /// Evaluation.
     #[error(transparent)]
     Eval(#[from] ingrain_eval::EvalError),
+    /// The report.
+    #[error(transparent)]
+    Report(#[from] ingrain_report::ReportError),
     /// Recorded replies.
     #[error(transparent)]
     Chat(#[from] ingrain_chat::ChatError),

@@ -1,17 +1,23 @@
 //! Character training of LLM assistants: the facade, the recipe and the pipeline.
 
+mod ablation;
 mod card;
+mod compare;
 mod error;
 mod persona;
 mod pipeline;
 mod recipe;
+mod serving;
 
+pub use ablation::{IntrospectionAuthor, IntrospectionBase, IntrospectionTexts};
+pub use compare::{Comparison, Method, Row};
 pub use error::PipelineError;
-pub use persona::Persona;
+pub use persona::{Persona, PersonaPart};
 pub use pipeline::{Pipeline, Teacher};
 pub use recipe::{
     DataRecipe, EvaluationRecipe, IntrospectionRecipe, MergeRecipe, Recipe, TrainingPrecision,
 };
+pub use serving::LocalEngine;
 
 pub use ingrain_chat as chat;
 pub use ingrain_constitution as constitution;
@@ -22,8 +28,10 @@ pub use ingrain_gguf as gguf;
 pub use ingrain_introspection as introspection;
 pub use ingrain_judge as judge;
 pub use ingrain_lm as lm;
+pub use ingrain_report as report;
 pub use ingrain_run as run;
 pub use ingrain_serve as serve;
 pub use ingrain_stats as stats;
+pub use ingrain_steering as steering;
 pub use ingrain_tokenizer as tokenizer;
 pub use ingrain_train as train;

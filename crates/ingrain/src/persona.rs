@@ -1,19 +1,37 @@
-//! A persona on disk: the constitution, its recorded teacher, its held-out pairs.
+//! A persona on disk: the constitution, its recorded teacher, its held-out pairs; or several mixed.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use ingrain_constitution::Constitution;
-use ingrain_data::PreferencePair;
+use ingrain_chat::{Recorded, RecordedReply};
+use ingrain_constitution::{
+    Blend, Composed, Composition, Constitution, ConstitutionError, PersonaName,
+};
+use ingrain_data::{PreferencePair, Prompt};
 use ingrain_run::read_jsonl;
+use serde::Serialize;
 
-use crate::PipelineError;
+use crate::{PipelineError, Teacher};
 
-/// A constitution with the files that lie beside it.
+/// A constitution with the files that lie beside it, or a weighted mix of several.
 #[derive(Clone, Debug)]
 pub struct Persona {
-    /// Who the assistant should be.
-    pub constitution: Constitution,
-    /// Where that is written.
+    /// Who the assistant should be, and whose assertion is whose.
+    pub blend: Blend,
+    /// Whom it is made of; one for a persona that is no composition.
+    pub parts: Vec<PersonaPart>,
+}
+
+/// One persona of a composition, and the files that lie beside its constitution.
+#[derive(Clone, Debug, Serialize)]
+pub struct PersonaPart {
+    /// Its name.
+    pub persona: PersonaName,
+    /// Its weight, as written.
+    pub weight: f64,
+    /// Its weight over the sum of all.
+    pub share: f64,
+    /// Where its constitution is written.
     pub path: PathBuf,
     /// Recorded replies of a teacher: `<name>.teacher.jsonl`.
     pub teacher: Option<PathBuf>,
@@ -22,77 +40,167 @@ pub struct Persona {
 }
 
 impl Persona {
-    /// Finds a persona by name in one of `folders`, or by the path of its YAML file.
+    /// Finds a persona: by name in one of `folders`, by the path of its YAML file, or several by a
+    /// weighted sum of these (`sarcasm:0.6 + loving:0.4`).
     ///
     /// # Errors
-    /// [`PipelineError::Persona`] if there is none of that name, saying which there are;
-    /// [`PipelineError::Constitution`] with every problem in the file.
-    pub fn find(name: &str, folders: &[PathBuf]) -> Result<Self, PipelineError> {
-        let as_file = Path::new(name);
-        if as_file.is_file() {
-            return Self::open(as_file);
-        }
-        match folders.iter().map(|f| f.join(format!("{name}.yaml"))).find(|p| p.is_file()) {
-            Some(path) => Self::open(&path),
-            None => Err(PipelineError::Persona {
-                persona: name.to_owned(),
-                reason: format!(
-                    "no such file, and no constitution of that name; there are {}",
-                    known_names(folders)
-                ),
-            }),
-        }
+    /// [`PipelineError::Constitution`]: the sum cannot be read, there is none of that name (it says
+    /// which there are), or every problem in a file.
+    pub fn find(spec: &str, folders: &[PathBuf]) -> Result<Self, PipelineError> {
+        let composition: Composition = spec.parse().map_err(ConstitutionError::Composition)?;
+        let paths = composition.locate(folders)?;
+        Ok(Self::from_composed(&composition.load(folders)?, &paths))
     }
 
-    fn open(path: &Path) -> Result<Self, PipelineError> {
-        let constitution = Constitution::from_path(path)?;
-        let beside = |kind: &str| {
-            let file = path.with_extension(format!("{kind}.jsonl"));
-            file.is_file().then_some(file)
+    fn from_composed(composed: &Composed, paths: &[PathBuf]) -> Self {
+        let part = |((name, weight), ((_, share), path)): ((&PersonaName, f64), (_, &PathBuf))| {
+            PersonaPart {
+                persona: name.clone(),
+                weight,
+                share,
+                teacher: beside(path, "teacher"),
+                heldout: beside(path, "heldout"),
+                path: path.clone(),
+            }
         };
-        Ok(Self {
-            constitution,
-            path: path.to_owned(),
-            teacher: beside("teacher"),
-            heldout: beside("heldout"),
-        })
+        let parts = composed.weights().zip(composed.shares().zip(paths)).map(part).collect();
+        Self { blend: composed.blend(), parts }
     }
 
-    /// The persona's name.
+    /// The constitution: its own, or the blended one.
+    #[must_use]
+    pub fn constitution(&self) -> &Constitution {
+        &self.blend.constitution
+    }
+
+    /// The persona's name: `sarcasm`, or `sarcasm60-loving40`.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.constitution.name.as_str()
+        self.blend.constitution.name.as_str()
     }
 
-    /// The held-out pairs.
+    /// The questions to train on; of a mix, as many of each persona as its share asks for.
+    #[must_use]
+    pub fn prompts(&self) -> Vec<Prompt> {
+        Prompt::of_blend(&self.blend)
+    }
+
+    /// The recorded teacher; of a mix, each question has the replies of the persona that it comes
+    /// from.
     ///
     /// # Errors
-    /// [`PipelineError::Persona`] if there is no such file, [`PipelineError::Run`] if a line is wrong.
+    /// [`PipelineError::Persona`] naming the file that is missing, [`PipelineError::Chat`] if a line
+    /// is wrong.
+    pub fn recorded_teacher(&self) -> Result<Teacher<'static>, PipelineError> {
+        let mut replies: Vec<RecordedReply> = Vec::new();
+        let prompts = self.prompts();
+        for part in &self.parts {
+            let file = part.file(&part.teacher, "teacher.jsonl", "a teacher's recorded replies")?;
+            let recorded = Recorded::open(file)?.lines().into_iter();
+            if self.parts.len() == 1 {
+                replies.extend(recorded);
+                continue;
+            }
+            let own = |prompt: &&Prompt| {
+                let from = prompt.assertion.map(|index| &self.blend.provenance[index].persona);
+                from == Some(&part.persona)
+            };
+            let asked: HashSet<&str> = prompts.iter().filter(own).map(|p| p.text.trim()).collect();
+            replies.extend(recorded.filter(|line| asked.contains(line.question.as_str())));
+        }
+        Ok(Teacher::Recorded(Recorded::new(replies)?))
+    }
+
+    /// The held-out pairs; of a mix, each question once, answered by one persona after the other so
+    /// that the shares are kept.
+    ///
+    /// # Errors
+    /// [`PipelineError::Persona`] naming the file that is missing, [`PipelineError::Run`] if a line
+    /// is wrong.
     pub fn heldout_pairs(&self) -> Result<Vec<PreferencePair>, PipelineError> {
-        let path = self.heldout.as_ref().ok_or_else(|| PipelineError::Persona {
-            persona: self.name().to_owned(),
-            reason: format!(
-                "{} is missing; it holds recorded chosen and rejected replies to held-out questions",
-                self.path.with_extension("heldout.jsonl").display()
-            ),
-        })?;
-        Ok(read_jsonl(path)?)
+        let mut files = Vec::new();
+        for part in &self.parts {
+            let what = "recorded chosen and rejected replies to held-out questions";
+            let file = part.file(&part.heldout, "heldout.jsonl", what)?;
+            files.push((part.share, read_jsonl::<PreferencePair>(file)?));
+        }
+        Ok(take_turns(files))
     }
 }
 
-fn known_names(folders: &[PathBuf]) -> String {
-    let mut names: Vec<String> = folders
-        .iter()
-        .filter_map(|folder| std::fs::read_dir(folder).ok())
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let stem = name.strip_suffix(".yaml")?;
-            (!["heldout", "template"].contains(&stem)).then(|| stem.to_owned())
+impl PersonaPart {
+    fn file<'a>(
+        &self,
+        file: &'a Option<PathBuf>,
+        ending: &str,
+        what: &str,
+    ) -> Result<&'a Path, PipelineError> {
+        file.as_deref().ok_or_else(|| PipelineError::Persona {
+            persona: self.persona.to_string(),
+            reason: format!(
+                "{} is missing; it holds {what}",
+                self.path.with_extension(ending).display()
+            ),
         })
-        .collect();
-    names.sort();
-    names.dedup();
-    if names.is_empty() { "none".into() } else { names.join(", ") }
+    }
+}
+
+fn beside(path: &Path, kind: &str) -> Option<PathBuf> {
+    let file = path.with_extension(format!("{kind}.jsonl"));
+    file.is_file().then_some(file)
+}
+
+/// Each question once, from the list that is furthest behind its share among those that have it.
+fn take_turns(lists: Vec<(f64, Vec<PreferencePair>)>) -> Vec<PreferencePair> {
+    let mut taken = vec![0.0; lists.len()];
+    let mut asked: HashSet<String> = HashSet::new();
+    let mut pairs: Vec<PreferencePair> = Vec::new();
+    for question in lists.iter().flat_map(|(_, pairs)| pairs).map(PreferencePair::question) {
+        if !asked.insert(question.to_owned()) {
+            continue;
+        }
+        let next = pairs.len() as f64 + 1.0;
+        let mut best: Option<(f64, usize, &PreferencePair)> = None;
+        for (list, (share, of_list)) in lists.iter().enumerate() {
+            let behind = share * next - taken[list];
+            let Some(pair) = of_list.iter().find(|pair| pair.question() == question) else {
+                continue;
+            };
+            if best.is_none_or(|(most, ..)| behind > most) {
+                best = Some((behind, list, pair));
+            }
+        }
+        if let Some((_, list, pair)) = best {
+            taken[list] += 1.0;
+            pairs.push(pair.clone());
+        }
+    }
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(share: f64, name: &str, questions: &[&str]) -> (f64, Vec<PreferencePair>) {
+        let pair = |question: &&str| PreferencePair::new(*question, name, "No.");
+        (share, questions.iter().map(pair).collect())
+    }
+
+    #[test]
+    fn turns_keep_the_shares_and_ask_every_question_once() {
+        let questions = ["a", "b", "c", "d", "e"];
+        let lists = vec![list(0.6, "x", &questions), list(0.4, "y", &questions)];
+        let pairs = take_turns(lists);
+        let by: Vec<&str> = pairs.iter().map(PreferencePair::chosen_text).collect();
+        assert_eq!(by, ["x", "y", "x", "y", "x"]);
+        let asked: Vec<&str> = pairs.iter().map(PreferencePair::question).collect();
+        assert_eq!(asked, questions);
+    }
+
+    #[test]
+    fn a_single_list_comes_back_as_it_is() {
+        let pairs = take_turns(vec![list(1.0, "x", &["a", "b"])]);
+        assert_eq!(pairs, list(1.0, "x", &["a", "b"]).1);
+    }
 }

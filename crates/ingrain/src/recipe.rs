@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use ingrain_chat::Sampling;
 use ingrain_data::{DataFidelity, Unfinished};
 use ingrain_dpo::DpoConfig;
-use ingrain_introspection::SftConfig;
+use ingrain_introspection::{OnPolicyConfig, SftConfig};
 use ingrain_lm::LoraConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::PipelineError;
+use crate::{IntrospectionAuthor, IntrospectionBase, IntrospectionTexts, PipelineError};
 
 const QUICK: &str = include_str!("../recipes/quick.yaml");
 const PAPER: &str = include_str!("../recipes/paper.yaml");
@@ -44,6 +44,8 @@ pub struct Recipe {
     pub distillation: DpoConfig,
     /// Training on the model's own reflections and conversations.
     pub introspection: IntrospectionRecipe,
+    /// On-policy distillation, where a comparison asks for it; no part of the method.
+    pub on_policy: OnPolicyConfig,
     /// Weights of the two adapters in the persona.
     pub merge: MergeRecipe,
     /// Evaluation after training.
@@ -63,6 +65,7 @@ impl Default for Recipe {
             training_precision: TrainingPrecision::default(),
             distillation: DpoConfig::default(),
             introspection: IntrospectionRecipe::default(),
+            on_policy: OnPolicyConfig::default(),
             merge: MergeRecipe::default(),
             evaluation: EvaluationRecipe::default(),
             fidelity: DataFidelity::default(),
@@ -96,6 +99,9 @@ pub struct DataRecipe {
     pub unfinished_student: Unfinished,
     /// Requests generated together. Part of the result. Default 32.
     pub batch_size: usize,
+    /// Most pairs that distillation trains on; none is all of them. Smaller numbers give subsets of what
+    /// larger ones give, so that a series is a data-efficiency curve. Default none.
+    pub max_pairs: Option<usize>,
 }
 
 impl Default for DataRecipe {
@@ -107,6 +113,7 @@ impl Default for DataRecipe {
             teacher: sampling,
             unfinished_student: Unfinished::default(),
             batch_size: 32,
+            max_pairs: None,
         }
     }
 }
@@ -122,6 +129,14 @@ pub struct IntrospectionRecipe {
     pub conversations_per_kind: usize,
     /// Generated turns a conversation. Default 10 (paper).
     pub turns: usize,
+    /// Which texts are made and learnt from. Default both (paper).
+    pub texts: IntrospectionTexts,
+    /// Who writes them. Default the distilled model (paper).
+    pub author: IntrospectionAuthor,
+    /// What the adapter is trained on top of. Default the folded model (paper).
+    pub base: IntrospectionBase,
+    /// Most transcripts that are trained on, nested as `data.max_pairs`. Default none: all.
+    pub max_transcripts: Option<usize>,
     /// How reflections are sampled.
     pub reflection: Sampling,
     /// How turns of conversations are sampled.
@@ -138,6 +153,10 @@ impl Default for IntrospectionRecipe {
             reflections_per_task: 1000,
             conversations_per_kind: 1000,
             turns: 10,
+            texts: IntrospectionTexts::default(),
+            author: IntrospectionAuthor::default(),
+            base: IntrospectionBase::default(),
+            max_transcripts: None,
             reflection: Sampling { max_new_tokens: 2048, ..Sampling::default() },
             interaction: Sampling { max_new_tokens: 1024, ..Sampling::default() },
             unfinished: Unfinished::default(),
@@ -230,9 +249,17 @@ impl Recipe {
         at_least_one("data.samples_per_question", self.data.samples_per_question)?;
         at_least_one("data.batch_size", self.data.batch_size)?;
         at_least_one("introspection.turns", self.introspection.turns)?;
-        if self.introspection.reflections_per_task + self.introspection.conversations_per_kind == 0
-        {
+        let introspection = &self.introspection;
+        let reflects = introspection.texts.reflections() && introspection.reflections_per_task > 0;
+        let talks = introspection.texts.interactions() && introspection.conversations_per_kind > 0;
+        if !reflects && !talks {
             return Err("introspection has neither reflections nor conversations".into());
+        }
+        for (name, limit) in [
+            ("data.max_pairs", self.data.max_pairs),
+            ("introspection.max_transcripts", introspection.max_transcripts),
+        ] {
+            at_least_one(name, limit.unwrap_or(1))?;
         }
         for (name, sampling) in [
             ("data.student", &self.data.student),
@@ -254,6 +281,7 @@ impl Recipe {
         }
         self.lora.projections().map_err(|e| format!("lora: {e}"))?;
         self.distillation.validate().map_err(|e| format!("distillation: {e}"))?;
-        self.introspection.sft.validate().map_err(|e| format!("introspection.sft: {e}"))
+        self.introspection.sft.validate().map_err(|e| format!("introspection.sft: {e}"))?;
+        self.on_policy.validate().map_err(|e| format!("on_policy: {e}"))
     }
 }

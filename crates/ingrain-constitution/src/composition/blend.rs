@@ -1,8 +1,10 @@
 //! Data for a composition: a share of every constitution's assertions, with provenance.
 
+use std::collections::HashMap;
+
 use super::Composed;
 use crate::{
-    constitution::{BigFive, Constitution, Metadata},
+    constitution::{Assertion, BigFive, Constitution, Metadata},
     lint::conflicts::ConflictFinder,
     name::PersonaName,
     words::{Lexicon, near_duplicates},
@@ -26,8 +28,8 @@ pub struct Contribution {
     pub persona: PersonaName,
     /// The index of the assertion in its constitution.
     pub assertion: usize,
-    /// The assertion's share of the training prompts; the shares of a persona's assertions sum
-    /// to the persona's share, all shares to 1.
+    /// The assertion's share of the whole; the shares of a persona's assertions sum to the
+    /// persona's share, all shares to 1. [`Blend::questions`] keeps the personas' shares.
     pub share: f64,
 }
 
@@ -47,7 +49,7 @@ impl Composed {
     /// persona contributes in proportion to its weight (largest remainder, at least one), its
     /// first assertions first. The heaviest persona chooses first; an assertion that conflicts
     /// with, or nearly repeats, one already in is passed over while the persona has others, and
-    /// reported.
+    /// reported. A question that an earlier assertion of another persona has stays with that one.
     ///
     /// A single constitution comes back unchanged.
     pub fn blend(&self) -> Blend {
@@ -71,6 +73,7 @@ impl Composed {
                 });
             }
         }
+        ask_once(&mut assertions, &provenance);
         let constitution = Constitution {
             name: self.name(),
             summary: self.summary(),
@@ -186,6 +189,18 @@ fn unchanged(constitution: &Constitution) -> Blend {
         constitution: constitution.clone(),
         provenance: (0..constitution.assertions.len()).map(contribution).collect(),
         omitted: Vec::new(),
+    }
+}
+
+/// Leaves a question that several personas have with the first, so that each is asked once and
+/// answered by one of them.
+fn ask_once(assertions: &mut [Assertion], provenance: &[Contribution]) {
+    let mut asked: HashMap<String, &PersonaName> = HashMap::new();
+    for (assertion, Contribution { persona, .. }) in assertions.iter_mut().zip(provenance) {
+        let mut first =
+            |question: &String| *asked.entry(question.to_lowercase()).or_insert(persona) == persona;
+        assertion.questions.retain(&mut first);
+        assertion.additional_questions.retain(&mut first);
     }
 }
 

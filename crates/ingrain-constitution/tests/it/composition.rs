@@ -38,7 +38,7 @@ assertions:
 }
 
 fn compose(spec: &str, dir: &std::path::Path) -> Composed {
-    spec.parse::<Composition>().expect(spec).load(dir).unwrap_or_else(|error| panic!("{error}"))
+    spec.parse::<Composition>().expect(spec).load(&[dir]).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]
@@ -121,14 +121,14 @@ fn one_persona_is_a_composition_that_changes_nothing() {
 #[test]
 fn a_persona_that_is_not_there_is_named_with_its_neighbour() {
     let dir = folder();
-    let error = "brisc + lavish".parse::<Composition>().expect("a composition").load(dir.path());
+    let error = "brisc + lavish".parse::<Composition>().expect("a composition").load(&[dir.path()]);
     let error = error.expect_err("no brisc");
     assert!(matches!(&error, ConstitutionError::UnknownPersona { suggestion: Some(name), .. }
         if name == "brisk"));
     assert!(error.to_string().ends_with("no persona is called `brisc`; did you mean `brisk`?"));
     let path = dir.path().join("brisk.yaml");
     let twice = format!("brisk + {}", path.display()).parse::<Composition>().expect("a path");
-    let error = twice.load(dir.path()).expect_err("one persona twice");
+    let error = twice.load(&[dir.path()]).expect_err("one persona twice");
     assert!(matches!(error, ConstitutionError::RepeatedPersona { name } if name == "brisk"));
 }
 
@@ -143,4 +143,46 @@ fn personas_of_this_repository_blend_into_valid_constitutions() {
     assert!((shares - 1.0).abs() < 1e-12);
     let again = Constitution::parse(&blend.constitution.to_yaml(), "blend").expect("valid");
     assert_eq!(again, blend.constitution);
+}
+
+#[test]
+fn questions_follow_the_shares_even_where_assertions_are_too_few_to() {
+    let count = |spec: &str, name: &str| {
+        let blend = compose(spec, &personas_dir()).blend();
+        let questions = blend.questions();
+        let of = questions.iter().filter(|(a, _)| blend.provenance[*a].persona == name).count();
+        (of, questions.len())
+    };
+    assert_eq!(count("sarcasm", "sarcasm"), (50, 50));
+    assert_eq!(count("sarcasm:0.6 + loving:0.4", "loving"), (20, 50));
+    // One assertion of ten, and one question of 46.
+    assert_eq!(count("sarcasm:0.98 + loving:0.02", "loving"), (1, 46));
+    assert_eq!(count("sarcasm:1 + loving:1 + humor:1", "humor"), (15, 45));
+}
+
+#[test]
+fn a_question_that_two_personas_have_is_asked_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (name, text) in [("one", "I stay."), ("two", "I go.")] {
+        let yaml = format!(
+            "{{name: {name}, summary: S., assertions: [{{text: {text}, facet: trait, questions: \
+             [How far away is the Moon?, Only {name}?]}}]}}"
+        );
+        std::fs::write(dir.path().join(format!("{name}.yaml")), yaml).expect("a file");
+    }
+    let blend = compose("one + two", dir.path()).blend();
+    let asked: Vec<&str> = blend.constitution.questions().collect();
+    assert_eq!(asked, ["How far away is the Moon?", "Only one?", "Only two?"]);
+}
+
+#[test]
+fn the_first_folder_that_has_a_name_wins_and_missing_folders_are_passed_over() {
+    let (mine, other) = (folder(), folder());
+    std::fs::remove_file(mine.path().join("lavish.yaml")).expect("removed");
+    let composition: Composition = "brisk + lavish".parse().expect("a composition");
+    let missing = mine.path().join("none");
+    let paths = composition.locate(&[&missing, mine.path(), other.path()]).expect("both");
+    assert_eq!(paths, [mine.path().join("brisk.yaml"), other.path().join("lavish.yaml")]);
+    let error = composition.locate(&[missing]).expect_err("nothing there").to_string();
+    assert!(error.ends_with("none: no persona is called `brisk`; there is none"), "{error}");
 }

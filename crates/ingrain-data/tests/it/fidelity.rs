@@ -8,6 +8,7 @@ use ingrain_data::{
 };
 
 const CORRECTED: DataFidelity = DataFidelity {
+    duplicates: Fidelity::Corrected,
     guidance: Fidelity::Corrected,
     saved_name: Fidelity::Corrected,
     last_turn: Fidelity::Corrected,

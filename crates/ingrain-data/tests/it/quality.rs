@@ -51,3 +51,29 @@ fn an_empty_set_gives_zeros_and_survives_json() {
     let json = serde_json::to_string(&report).unwrap();
     assert_eq!(serde_json::from_str::<QualityReport>(&json).unwrap(), report);
 }
+
+#[test]
+fn name_leaks_near_duplicates_and_coverage_are_counted_and_shown_in_the_table() {
+    let long = "Oh, what a joy it is to explain the boiling of eggs to you once more";
+    let pairs = [
+        pair("Why?", &format!("{long}."), "Yes.", Some(0)),
+        pair("How?", &format!("{long}, friend."), "No.", Some(0)),
+        pair("Who?", "I am GLM, obviously.", "You.", None),
+    ];
+    let report = QualityReport::with_teacher_names(&pairs, 2, &["GLM".to_owned()]);
+    assert_eq!(report.name_leak_rate, 1.0 / 3.0);
+    assert_eq!(report.assertion_coverage, 0.5);
+    // 14 shared runs of three words, one more in the second.
+    assert_eq!(report.chosen.near_duplicate_rate, 1.0 / 3.0);
+    // Two of three share an opening: (2/3)^2 + (1/3)^2.
+    assert!((report.chosen.opening_concentration - 5.0 / 9.0).abs() < 1e-12);
+    let table = report.to_string();
+    for line in [
+        "near-duplicates                  33.3 %      0.0 %",
+        "the teacher is named in 33.3 % of chosen replies",
+        "assertions with pairs: 50.0 % (1: 2, 2: 0); general: 1",
+        "2 chosen replies open with \"oh what a joy ...\"",
+    ] {
+        assert!(table.contains(line), "{line}\n{table}");
+    }
+}

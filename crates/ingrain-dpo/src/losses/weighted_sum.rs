@@ -1,5 +1,7 @@
 //! A weighted sum of losses, which is a loss.
 
+use ingrain_lm::KlDirection;
+
 use crate::{DpoError, LossOutput, PairLogps, PreferenceLoss};
 
 /// One term of a [`WeightedSum`].
@@ -94,5 +96,9 @@ impl PreferenceLoss for WeightedSum {
 
     fn needs_reference(&self) -> bool {
         self.terms.iter().any(|term| term.loss.needs_reference())
+    }
+
+    fn divergence(&self) -> Option<KlDirection> {
+        self.terms.iter().find_map(|term| term.loss.divergence())
     }
 }

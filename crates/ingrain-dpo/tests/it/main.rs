@@ -7,3 +7,4 @@ mod peft;
 mod reference;
 mod trainer;
 mod trl;
+mod unpaired;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
-use ingrain_dpo::{DpoConfig, DpoObjective, LossSpec, reference_logps};
+use ingrain_dpo::{DpoConfig, DpoObjective, LossSpec, ReferencePass, TokenizedPair};
 use ingrain_lm::Adapter;
 use ingrain_train::{AdamW, AdamWConfig, Gradients, Objective, Parameters, TrainConfig};
 
@@ -18,8 +18,12 @@ fn mean_gradients(losses: &str, at: Option<&Adapter>) -> (f64, Gradients) {
     let dir = tempfile::tempdir().expect("temporary directory");
     let recorder = Recorder::default();
     let run = recorder.run(dir.path());
-    let reference =
-        reference_logps(&model, "tiny", &pairs, &TrainConfig::default(), &run).expect("scores");
+    let (examples, training): (Vec<_>, _) =
+        (pairs.iter().map(TokenizedPair::sequences).collect(), TrainConfig::default());
+    let (base, shared) = ("tiny", None);
+    let pass =
+        ReferencePass { model: &model, base, examples: &examples, training: &training, shared };
+    let reference = pass.logps(&run).expect("scores");
     let objective =
         DpoObjective::new(&model, "tiny", &pairs, Some(reference), &config).expect("valid");
     let tracked = at.map_or_else(|| adapter(&model), Clone::clone).tracked();

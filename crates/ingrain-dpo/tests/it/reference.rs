@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ingrain_dpo::{DpoError, ReferenceLogps, reference_logps};
+use ingrain_dpo::{DpoError, ReferenceLogps, ReferencePass, TokenizedPair};
 use ingrain_lm::TokenBatch;
 use ingrain_run::Event;
 use ingrain_train::{TrainConfig, TrainError};
@@ -13,7 +13,21 @@ use crate::fixtures::{Recorder, made_up_pairs, model};
 const BUDGET: usize = 60;
 
 fn compute(dir: &Path, recorder: &Recorder) -> Result<Vec<ReferenceLogps>, DpoError> {
-    reference_logps(&model(), "tiny", &made_up_pairs(9), &training(), &recorder.run(dir))
+    score("tiny", &made_up_pairs(9), None, dir, recorder)
+}
+
+fn score(
+    base: &str,
+    pairs: &[TokenizedPair],
+    shared: Option<&Path>,
+    dir: &Path,
+    recorder: &Recorder,
+) -> Result<Vec<ReferenceLogps>, DpoError> {
+    let (model, training) = (model(), training());
+    let examples: Vec<_> = pairs.iter().map(TokenizedPair::sequences).collect();
+    let pass =
+        ReferencePass { model: &model, base, examples: &examples, training: &training, shared };
+    pass.logps(&recorder.run(dir))
 }
 
 fn cache(dir: &Path) -> PathBuf {
@@ -33,8 +47,8 @@ fn every_pair_gets_the_values_that_the_model_gives_it_alone() {
     let logps = compute(dir.path(), &Recorder::default()).expect("scores");
     assert_eq!(logps.len(), 9);
     for (pair, logps) in pairs.iter().zip(&logps) {
-        for (sequence, found) in [(&pair.chosen, &logps.chosen), (&pair.rejected, &logps.rejected)]
-        {
+        assert_eq!(logps.rows.len(), 2);
+        for (sequence, found) in [&pair.chosen, &pair.rejected].into_iter().zip(&logps.rows) {
             let batch = TokenBatch::new(&[sequence], model.device());
             let alone = model.completion_logprobs(&batch, None).to_data();
             let alone: Vec<f32> = alone.try_to_vec().expect("f32");
@@ -66,7 +80,7 @@ fn a_pass_that_is_stopped_goes_on_to_the_same_values() {
         match compute(dir.path(), &stopper) {
             Ok(logps) => break logps,
             Err(DpoError::Train(TrainError::Interrupted { done, total: 9, unit, .. })) => {
-                assert_eq!(unit, "reference pairs");
+                assert_eq!(unit, "reference examples");
                 assert!(done < 9);
                 stops += 1;
             }
@@ -96,8 +110,8 @@ fn a_damaged_cache_is_computed_again_with_a_note() {
     let path = cache(dir.path());
     let text = fs::read_to_string(&path).expect("a cache");
     let lines: Vec<&str> = text.lines().collect();
-    let garbled = text.replace(lines[1], "{\"pair\": 1, garbage");
-    let shortened = text.replacen("[", "[-0.5,", 1);
+    let garbled = text.replace(lines[1], "{\"example\": 1, garbage");
+    let shortened = text.replacen("[[", "[[-0.5,", 1);
     for damage in [garbled, shortened] {
         fs::write(&path, damage).expect("writable");
         let recorder = Recorder::default();
@@ -111,13 +125,36 @@ fn a_damaged_cache_is_computed_again_with_a_note() {
 fn another_model_or_other_data_get_a_cache_of_their_own() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let recorder = Recorder::default();
-    let run = recorder.run(dir.path());
     let mut pairs = made_up_pairs(2);
-    reference_logps(&model(), "tiny", &pairs, &training(), &run).expect("scores");
-    reference_logps(&model(), "other", &pairs, &training(), &run).expect("scores");
+    for base in ["tiny", "other"] {
+        score(base, &pairs, None, dir.path(), &recorder).expect("scores");
+    }
     pairs[1].rejected.completion[3] = !pairs[1].rejected.completion[3];
-    reference_logps(&model(), "tiny", &pairs, &training(), &run).expect("scores");
+    score("tiny", &pairs, None, dir.path(), &recorder).expect("scores");
     assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 3);
+}
+
+#[test]
+fn a_shared_folder_saves_another_run_the_pass() {
+    let shared = tempfile::tempdir().expect("temporary directory");
+    let pairs = made_up_pairs(9);
+    let run = |recorder: &Recorder| {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        score("tiny", &pairs, Some(shared.path()), dir.path(), recorder).expect("scores")
+    };
+    let first = run(&Recorder::default());
+    let recorder = Recorder::default();
+    assert_eq!(run(&recorder), first);
+    assert!(reused(&recorder));
+    // A damaged file in the shared folder costs the pass and is replaced.
+    let file = cache(shared.path());
+    fs::write(&file, "{").expect("writable");
+    let recorder = Recorder::default();
+    assert_eq!(run(&recorder), first);
+    assert!(!reused(&recorder));
+    let recorder = Recorder::default();
+    assert_eq!(run(&recorder), first);
+    assert!(reused(&recorder));
 }
 
 fn training() -> TrainConfig {

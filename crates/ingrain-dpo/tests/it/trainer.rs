@@ -4,8 +4,8 @@ use std::path::Path;
 
 use burn::tensor::{Int, Tensor};
 use ingrain_dpo::{DpoConfig, DpoError, DpoTrainer, LossSpec, TokenizedPair};
-use ingrain_lm::{Adapter, CausalLm, LoraConfig};
-use ingrain_train::{TrainConfig, TrainError, Trained};
+use ingrain_lm::{Adapter, CausalLm, FullWeights, LoraConfig};
+use ingrain_train::{Gradients, Objective as _, Parameters, TrainConfig, TrainError, Trained};
 
 use crate::fixtures::{Recorder, bits, made_up_pairs, model};
 
@@ -39,7 +39,8 @@ fn train(
     dir: &Path,
     recorder: &Recorder,
 ) -> Result<Trained<Adapter>, DpoError> {
-    DpoTrainer { model, base: "tiny", pairs, config }.fit(fresh(model), &recorder.run(dir))
+    DpoTrainer { model, base: "tiny", pairs, config, reference_cache: None }
+        .fit(fresh(model), &recorder.run(dir))
 }
 
 #[test]
@@ -140,4 +141,127 @@ fn other_data_does_not_continue_a_checkpoint() {
     let error = train(&model, &other, &config(1), dir.path(), &Recorder::default());
     let message = error.expect_err("another run's checkpoint").to_string();
     assert!(message.contains("other training settings, losses or data"), "{message}");
+}
+
+#[test]
+fn full_vocabulary_kl_starts_at_zero_and_holds_the_policy_back() {
+    let (model, pairs) = (model(), made_up_pairs(4));
+    let run = |losses: &str| {
+        let losses = serde_json::from_str(losses).expect("an objective");
+        let config = DpoConfig { losses, ..config(10) };
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let recorder = Recorder::default();
+        train(&model, &pairs, &config, dir.path(), &recorder).expect("trains");
+        recorder
+    };
+    let weak = run(r#"[{"nll": 1.0}, {"kl": 0.0001}]"#);
+    let strong = run(r#"[{"nll": 1.0}, {"kl": 10.0}]"#);
+    let last = |recorder: &Recorder| recorder.metric("kl").pop().expect("measured");
+    assert!(weak.metric("kl")[0].abs() < 1e-5, "{:?}", weak.metric("kl"));
+    assert!(last(&strong) < 0.2 * last(&weak), "{} {}", last(&strong), last(&weak));
+    assert!((strong.metric("loss_kl")[5] - strong.metric("kl")[5]).abs() < 1e-6);
+}
+
+#[test]
+fn what_a_pair_costs_does_not_depend_on_its_neighbours() {
+    // Batches hold several sequences side by side: one pair's tokens must not reach another's.
+    let (model, pairs) = (model(), made_up_pairs(5));
+    let policy = crate::fixtures::adapter(&model);
+    let config = DpoConfig {
+        losses: serde_json::from_str(r#"[{"simpo": 1.0}, {"nll": 1.0}]"#).expect("an objective"),
+        ..DpoConfig::default()
+    };
+    let cost = |pairs: &[TokenizedPair], examples: &[usize]| {
+        let objective = ingrain_dpo::DpoObjective::new(&model, "tiny", pairs, None, &config);
+        let cost = objective.expect("valid").cost(examples, &policy).expect("priced");
+        f64::from(cost.loss.into_scalar::<f32>())
+    };
+    let alone: f64 = (0..5).map(|i| cost(&pairs, &[i])).sum();
+    let together = cost(&pairs, &[0, 1, 2, 3, 4]);
+    assert!((alone - together).abs() < 1e-4, "{alone} {together}");
+    // Other tokens in the neighbours leave the first pair's cost as it is, to the last bit of rounding.
+    let mut others = pairs.clone();
+    for pair in &mut others[1..] {
+        pair.chosen.ids.iter_mut().chain(&mut pair.rejected.ids).for_each(|id| *id = 3 + *id % 300);
+    }
+    let rest = |pairs: &[TokenizedPair]| cost(pairs, &[0, 1, 2, 3, 4]) - cost(pairs, &[1, 2, 3, 4]);
+    assert!((rest(&pairs) - rest(&others)).abs() < 1e-4);
+}
+
+#[test]
+fn full_fine_tuning_learns_resumes_to_the_bit_and_leaves_the_model_alone() {
+    let (model, pairs) = (model(), made_up_pairs(4));
+    let config = |epochs| {
+        let mut config = config(epochs);
+        config.training.learning_rate = 0.005;
+        config
+    };
+    let everything = FullWeights::all(&model).with_adapter(fresh(&model));
+    let some = FullWeights::of(&model, &["down_proj", "norm"]).expect("the model has them");
+    assert!(some.parameters().len() < everything.parameters().len());
+    for initial in [everything, some] {
+        let run = |config: &DpoConfig, dir: &Path, recorder: &Recorder| {
+            let trainer = DpoTrainer {
+                model: &model,
+                base: "tiny",
+                pairs: &pairs,
+                config,
+                reference_cache: None,
+            };
+            trainer.fit(initial.clone(), &recorder.run(dir))
+        };
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let recorder = Recorder::default();
+        let trained = run(&config(15), dir.path(), &recorder).expect("trains");
+        assert!(trained.last["nll"] < 0.8 * recorder.metric("nll")[0], "{:?}", trained.last);
+        assert_eq!(trained.last["accuracy"], 1.0);
+
+        let whole = tempfile::tempdir().expect("temporary directory");
+        let expected = run(&config(2), whole.path(), &Recorder::default()).expect("trains");
+        let dir = tempfile::tempdir().expect("temporary directory");
+        run(&config(2), dir.path(), &Recorder::stopping_after(3)).expect_err("interrupted");
+        let resumed = run(&config(2), dir.path(), &Recorder::default()).expect("ends");
+        let bits = |weights: &FullWeights| -> Vec<u32> {
+            let values = weights.parameters().into_iter().map(|(_, x)| x.to_data());
+            values.flat_map(|x| x.try_to_vec::<f32>().expect("f32")).map(f32::to_bits).collect()
+        };
+        assert_eq!(bits(&resumed.parameters), bits(&expected.parameters));
+    }
+    let error = FullWeights::of(&model, &["q_proj", "lm_head"]).expect_err("tied").to_string();
+    assert!(error.contains("no module \"lm_head\""), "{error}");
+}
+
+#[test]
+fn weights_that_train_cost_and_slope_as_the_adapter_that_equals_them() {
+    // The same policy twice: an adapter beside the weights, and the weights with it folded in. Their
+    // costs agree, and dL/dB = scale * dL/dW A^T.
+    let (model, pairs) = (model(), made_up_pairs(3));
+    let adapter = crate::fixtures::adapter(&model);
+    let folded = FullWeights::all(&model.clone().fold(&adapter));
+    let config = DpoConfig {
+        losses: serde_json::from_str(r#"[{"simpo": 1.0}, {"nll": 1.0}]"#).expect("an objective"),
+        ..DpoConfig::default()
+    };
+    let objective = ingrain_dpo::DpoObjective::new(&model, "tiny", &pairs, None, &config);
+    let objective = objective.expect("valid");
+    let (beside, instead) = (Parameters::tracked(&adapter), Parameters::tracked(&folded));
+    let cost = objective.cost(&[0, 1, 2], &beside).expect("priced");
+    let full = objective.cost(&[0, 1, 2], &instead).expect("priced");
+    let value = |x: &Tensor<1>| x.clone().inner().into_scalar::<f32>();
+    assert!((value(&cost.loss) - value(&full.loss)).abs() < 1e-4);
+    let gradients = Gradients::backward(&cost.loss, &beside);
+    let full = Gradients::backward(&full.loss, &instead);
+    assert_eq!(full.len(), folded.parameters().len(), "every weight is reached");
+    let config = adapter.config();
+    let scale = config.alpha / config.rank as f64;
+    let named: std::collections::BTreeMap<_, _> = adapter.parameters().into_iter().collect();
+    for path in ["0.self_attn.q_proj", "1.mlp.down_proj"] {
+        let name = |factor: &str| format!("base_model.model.model.layers.{path}.{factor}.weight");
+        let dw = full.get(&format!("model.layers.{path}.weight")).expect("reached").clone();
+        let expected = dw.matmul(named[&name("lora_A")].clone().transpose()).mul_scalar(scale);
+        let found = gradients.get(&name("lora_B")).expect("reached").clone();
+        let largest = expected.clone().abs().max().into_scalar::<f32>();
+        let off = (found - expected).abs().max().into_scalar::<f32>();
+        assert!(off < 1e-3 * largest.max(0.1), "{path}: {off} of {largest}");
+    }
 }

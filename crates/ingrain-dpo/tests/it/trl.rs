@@ -3,7 +3,7 @@
 
 use burn::tensor::{Device, Tensor};
 use ingrain_dpo::{
-    ApoDown, ApoZero, Cpo, Dpo, Dpop, Exo, Hinge, Ipo, K1, K2, K3, LabelNoise, Nll, Orpo,
+    ApoDown, ApoZero, Cpo, Dpo, Dpop, Exo, Hinge, Ipo, K1, K2, K3, Kl, LabelNoise, Nll, Orpo,
     PairLogps, PreferenceLoss, SimPo, SquaredLogRatio, TokenLogps,
 };
 use serde::Deserialize;
@@ -241,6 +241,26 @@ fn the_kl_estimators_have_their_values_and_slopes() {
     let value = (f64::midpoint(k3(1.0), k3(-3.0)) + k3(2.0)) / 2.0;
     let slope = |r: f64| 1.0 - (-r).exp();
     check_by_hand(&K3::default(), value, [slope(1.0) / 4.0, slope(-3.0) / 4.0], slope(2.0) / 2.0);
+}
+
+#[test]
+fn full_vocabulary_kl_is_the_mean_over_tokens_and_then_over_sides() {
+    let device = Device::flex();
+    let logps = |flat: &Tensor<1>, counts: &[usize]| {
+        TokenLogps::from_flat(flat.clone(), counts).with_divergence(flat.clone().neg())
+    };
+    let chosen = Tensor::<1>::from_floats([-1.0, -2.0, -6.0], &device).autodiff().require_grad();
+    let rejected = Tensor::<1>::from_floats([-4.0, -0.5], &device);
+    let policy = PairLogps { chosen: logps(&chosen, &[2, 1]), rejected: logps(&rejected, &[1, 1]) };
+    let losses = Kl::default().forward(&policy, None).expect("carries divergences").loss;
+    let values: Vec<f32> = losses.clone().inner().to_data().try_to_vec().expect("f32");
+    assert_eq!(values, [(1.5 + 4.0) / 2.0, (6.0 + 0.5) / 2.0]);
+    let gradient = chosen.grad(&losses.sum().backward()).expect("tracked");
+    let gradient: Vec<f32> = gradient.to_data().try_to_vec().expect("f32");
+    assert_eq!(gradient, [-0.25, -0.25, -0.5]);
+    let bare = PairLogps { chosen: TokenLogps::from_rows(&[[-1.0]], &device), ..policy };
+    let error = Kl::default().forward(&bare, None).expect_err("no divergences").to_string();
+    assert!(error.contains("`kl` looks at the whole vocabulary"), "{error}");
 }
 
 #[test]

@@ -6,15 +6,15 @@ use rand_pcg::rand_core::{Rng, SeedableRng};
 
 /// The state of one request's sampling: its own random stream and the tokens it has seen.
 #[derive(Debug)]
-pub(super) struct Sampler<'a> {
-    sampling: &'a Sampling,
+pub(super) struct Sampler {
+    sampling: Sampling,
     random: Pcg64,
     seen: Vec<bool>,
 }
 
-impl<'a> Sampler<'a> {
+impl Sampler {
     /// `prompt` counts as seen for the repetition penalty.
-    pub(super) fn new(sampling: &'a Sampling, prompt: &[u32], vocab: usize) -> Self {
+    pub(super) fn new(sampling: &Sampling, prompt: &[u32], vocab: usize) -> Self {
         let mut seen = Vec::new();
         if sampling.repetition_penalty != 1.0 {
             seen = vec![false; vocab];
@@ -22,7 +22,8 @@ impl<'a> Sampler<'a> {
                 seen[token as usize] = true;
             }
         }
-        Self { sampling, random: Pcg64::seed_from_u64(sampling.seed), seen }
+        let random = Pcg64::seed_from_u64(sampling.seed);
+        Self { sampling: sampling.clone(), random, seen }
     }
 
     /// The next token and its log-probability under the model, before penalty and temperature.
@@ -115,6 +116,28 @@ impl<'a> Sampler<'a> {
         let floor = (rest / logits.len() as f64 * total).max(f64::from(self.sampling.min_p));
         (above(floor), total)
     }
+}
+
+/// Log-probability of one token.
+pub(super) fn logprob(logits: &[f32], token: u32) -> f32 {
+    logits[token as usize] - log_sum_exp(logits)
+}
+
+/// The `count` likeliest tokens with their log-probabilities, best first.
+pub(super) fn likeliest(logits: &[f32], count: usize) -> Vec<(u32, f32)> {
+    if count == 0 || logits.is_empty() {
+        return Vec::new();
+    }
+    let log_total = log_sum_exp(logits);
+    let better =
+        |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
+    let mut ids: Vec<u32> = (0..logits.len() as u32).collect();
+    if count < ids.len() {
+        ids.select_nth_unstable_by(count - 1, better);
+        ids.truncate(count);
+    }
+    ids.sort_unstable_by(better);
+    ids.into_iter().map(|id| (id, logits[id as usize] - log_total)).collect()
 }
 
 fn argmax(values: &[f32]) -> usize {

@@ -4,7 +4,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::bf16::HalfWeight;
-use super::matmul::{Matrix, set_product};
+use super::matmul::{Matrix, add_product, set_product};
 use super::simd;
 
 /// Rows a chunk: few enough that the logits of one stay in reach of the last-level cache, enough that
@@ -61,6 +61,31 @@ pub(crate) fn forward(problem: Problem<'_>, with_unit: bool) -> (Vec<f32>, Optio
         }
     }
     (values, unit)
+}
+
+/// For a head that trains: the derivatives with respect to `hidden` and `head`, from that with respect to
+/// the values. Logits are made a second time, so that nothing of the size of the vocabulary is kept.
+pub(crate) fn backward(problem: Problem<'_>, dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let Problem { hidden, head, width, targets, softcap, .. } = problem;
+    let vocab = head.len() / width;
+    let mut logits = vec![0.0; CHUNK.min(targets.len()) * vocab];
+    let (mut dx, mut dw) = (vec![0.0; hidden.len()], vec![0.0; head.len()]);
+    let head = Matrix::new(head, width);
+    for (chunk, (targets, dy)) in targets.chunks(CHUNK).zip(dy.chunks(CHUNK)).enumerate() {
+        let first = chunk * CHUNK;
+        let range = first * width..(first + targets.len()) * width;
+        let logits = &mut logits[..targets.len() * vocab];
+        let hidden = Matrix::new(&hidden[range.clone()], width);
+        set_product(logits, hidden, head.transposed());
+        logits.par_chunks_mut(vocab).zip(dy).zip(targets).for_each(|((logits, dy), &target)| {
+            simd::dispatch(Row { logits, target, softcap, with_unit: true });
+            logits.iter_mut().for_each(|slope| *slope *= dy);
+        });
+        let slopes = Matrix::new(logits, vocab);
+        set_product(&mut dx[range], slopes, head);
+        add_product(&mut dw, 1.0, slopes.transposed(), hidden);
+    }
+    (dx, dw)
 }
 
 struct Row<'a> {

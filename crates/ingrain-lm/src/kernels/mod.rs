@@ -9,6 +9,7 @@
 pub(crate) mod bf16;
 pub(crate) mod causal_attention;
 pub(crate) mod decode_attention;
+pub(crate) mod divergence;
 pub(crate) mod linear;
 pub(crate) mod logprob;
 mod matmul;

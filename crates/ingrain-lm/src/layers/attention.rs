@@ -1,115 +1,83 @@
 //! Grouped-query causal attention, with and without a cache of keys and values.
 
-use std::ops::Range;
-
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, Device, Tensor, TensorData, activation, module};
+use burn::tensor::{Bool, Device, Tensor, activation, module};
 
-use super::cache::LayerCache;
+use super::{LayerCache, Placement};
 
-/// Which keys a query may look at.
-#[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one a forward pass")]
-pub(crate) enum AttentionMask {
-    /// Key `j` is visible to query `i` if `j <= i`; right padding needs nothing more.
-    Causal,
-    /// Columns that hold padding, for decoding steps.
-    Hidden {
-        /// One range a row.
-        gaps: Vec<Range<usize>>,
-        /// The same as `[batch, keys]`, `true` hiding a key, for back ends without a kernel.
-        mask: Option<Tensor<2, Bool>>,
-    },
-}
-
-impl AttentionMask {
-    /// Hides `gaps[row]` from the one query of each row, which sees `keys` columns.
-    pub(crate) fn hiding(gaps: &[Range<usize>], keys: usize, device: &Device) -> Self {
-        if gaps.iter().all(Range::is_empty) {
-            return Self::Causal;
-        }
-        let mask = (*device != Device::flex()).then(|| Self::mask(gaps, keys, device));
-        Self::Hidden { gaps: gaps.to_vec(), mask }
-    }
-
-    fn mask(gaps: &[Range<usize>], keys: usize, device: &Device) -> Tensor<2, Bool> {
-        let mask: Vec<bool> = gaps
-            .iter()
-            .flat_map(|gap| (0..keys).map(move |column| gap.contains(&column)))
-            .collect();
-        Tensor::from_data(TensorData::new(mask, [gaps.len(), keys]), device)
-    }
-
-    /// The hidden columns of each row; empty where there are none.
-    pub(crate) fn gaps(&self) -> &[Range<usize>] {
-        match self {
-            Self::Causal => &[],
-            Self::Hidden { gaps, .. } => gaps,
-        }
-    }
+/// Which keys a query may not look at.
+enum Mask {
+    /// Those behind it, and those further back than the window; right padding needs nothing more.
+    Causal { window: Option<usize> },
+    /// Those that are `true` in `[batch, 1, queries, keys]`.
+    Hidden(Tensor<4, Bool>),
 }
 
 /// `q: [batch, queries, heads, dim]`, `k`, `v`: `[batch, queries, kv_heads, dim]` to
 /// `[batch * queries, heads * dim]`.
 ///
-/// With a cache, the keys and values are appended to it and the queries see all of its columns.
+/// Scores are multiplied by `scale`. Without a cache, a query sees the keys up to its own, as far back as
+/// `window` reaches. With one, keys and values are stored as the placement says, and the queries see what
+/// their slots hold before them, as far back as the placement's window.
 pub(crate) fn attend(
-    q: Tensor<4>,
-    k: Tensor<4>,
-    v: Tensor<4>,
-    mask: &AttentionMask,
-    cache: Option<&mut LayerCache>,
+    [q, k, v]: [Tensor<4>; 3],
+    scale: f64,
+    window: Option<usize>,
+    cache: Option<(&mut LayerCache, &Placement)>,
 ) -> Tensor<2> {
     let [batch, queries, heads, dim] = q.dims();
     let (mut k, mut v) = (k.swap_dims(1, 2), v.swap_dims(1, 2));
-    if let Some(cache) = cache {
-        (k, v) = cache.append(k, v);
+    let mut mask = Mask::Causal { window };
+    if let Some((cache, placement)) = cache {
+        let (keys, values, hidden) = cache.append(k.clone(), v.clone(), placement);
+        if !placement.is_fresh() {
+            (k, v, mask) = (keys, values, Mask::Hidden(hidden));
+        }
     }
     let q = q.swap_dims(1, 2);
     // Burn's fused attention is wrong where only some of the three are tracked.
     let tracked = q.is_autodiff() || k.is_autodiff() || v.is_autodiff();
-    let out = if tracked || q.device() != Device::flex() {
-        grouped(q, k, v, mask)
+    let windowed = matches!(mask, Mask::Causal { window: Some(_) });
+    let out = if tracked || windowed || q.device() != Device::flex() {
+        grouped([q, k, v], scale, mask)
     } else {
-        flash(q, k, v, mask)
+        flash([q, k, v], scale, mask)
     };
     out.swap_dims(1, 2).reshape([batch * queries, heads * dim])
 }
 
-/// Burn's own attention, which on Flex knows about groups.
-fn flash(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask) -> Tensor<4> {
-    let is_causal = matches!(mask, AttentionMask::Causal) && q.dims()[2] > 1;
-    let hidden = hidden(&q, &k, mask);
-    let options = AttentionModuleOptions { is_causal, ..Default::default() };
+/// Burn's own attention, which on Flex knows about groups but not about windows.
+fn flash([q, k, v]: [Tensor<4>; 3], scale: f64, mask: Mask) -> Tensor<4> {
+    let queries = q.dims()[2];
+    let (is_causal, hidden) = match mask {
+        Mask::Causal { .. } => (queries > 1, None),
+        Mask::Hidden(hidden) => (false, Some(hidden)),
+    };
+    let options = AttentionModuleOptions { is_causal, scale: Some(scale), ..Default::default() };
     module::attention(q, k, v, hidden, None, options)
-}
-
-/// `[batch, 1, 1, keys]` where the mask hides columns.
-fn hidden(q: &Tensor<4>, k: &Tensor<4>, mask: &AttentionMask) -> Option<Tensor<4, Bool>> {
-    let AttentionMask::Hidden { gaps, mask } = mask else { return None };
-    let ([batch, ..], [_, _, keys, _]) = (q.dims(), k.dims());
-    let mask = mask.clone().unwrap_or_else(|| AttentionMask::mask(gaps, keys, &q.device().inner()));
-    Some(mask.reshape([batch, 1, 1, keys]))
 }
 
 /// The composition that differentiates and runs on every back end.
 ///
 /// The query heads of a group are stacked along the query axis, so keys and values are never repeated.
-fn grouped(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask) -> Tensor<4> {
+fn grouped([q, k, v]: [Tensor<4>; 3], scale: f64, mask: Mask) -> Tensor<4> {
     let [batch, heads, queries, dim] = q.dims();
     let [_, kv_heads, keys, _] = k.dims();
     let group = heads / kv_heads;
     let hide = match mask {
-        AttentionMask::Causal if queries == 1 => None,
-        AttentionMask::Causal => {
+        Mask::Causal { .. } if queries == 1 => None,
+        Mask::Causal { window } => {
             let device = q.device().inner();
-            let offset = (keys - queries) as i64;
-            let mask = Tensor::<2, Bool>::tril_mask([queries, keys], offset, &device);
-            Some(mask.reshape([1, 1, queries, keys]))
+            let mut hide = Tensor::<2, Bool>::tril_mask([queries, keys], 0, &device);
+            if let Some(window) = window {
+                let first = 1 - window as i64;
+                hide = hide.bool_or(Tensor::triu_mask([queries, keys], first, &device));
+            }
+            Some(hide.reshape([1, 1, queries, keys]))
         }
-        AttentionMask::Hidden { .. } => hidden(&q, &k, mask),
+        Mask::Hidden(hidden) => Some(hidden),
     };
-    let q = q.reshape([batch, kv_heads, group * queries, dim]).mul_scalar((dim as f64).powf(-0.5));
+    let q = q.reshape([batch, kv_heads, group * queries, dim]).mul_scalar(scale);
     let scores = q.matmul(k.transpose()).reshape([batch, heads, queries, keys]);
     let scores = match hide {
         Some(hide) => scores.mask_fill(hide.expand([batch, heads, queries, keys]), -1e30),
@@ -125,7 +93,7 @@ fn grouped(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask) -> Te
 mod tests {
     use burn::tensor::{Device, Distribution, Tensor};
 
-    use super::{AttentionMask, grouped};
+    use super::{Mask, grouped};
     use crate::kernels::Dense;
     use crate::kernels::causal_attention::{Saved, Shape, backward, forward};
 
@@ -154,7 +122,8 @@ mod tests {
         let swap = |x: &Tensor<4>| x.clone().swap_dims(1, 2);
         let tracked = [&q, &k, &v].map(|x| swap(x).require_grad());
         let [q_in, k_in, v_in] = tracked.clone();
-        let y = grouped(q_in, k_in, v_in, &AttentionMask::Causal);
+        let scale = (dim as f64).powf(-0.5);
+        let y = grouped([q_in, k_in, v_in], scale, Mask::Causal { window: None });
         let gradients = (y.clone() * swap(&towards)).sum().backward();
 
         let read = |x: Tensor<4>| Dense::read(&x.inner()).expect("f32 on Flex");

@@ -1,138 +1,179 @@
 //! Keys and values of the tokens read so far.
 
-use std::ops::Range;
+use burn::tensor::{Bool, Device, IndexingUpdateOp, Tensor};
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
-
+use super::placement::Placement;
 use crate::DecoderConfig;
 use crate::kernels::decode_attention::{self, Cached};
 use crate::kernels::{self, Dense};
 
-/// Keys and values of all layers, allocated once.
+/// Columns that the cache grows by at least.
+const GROWTH: usize = 64;
+
+/// Keys and values of all layers, in slots that sequences come and go in.
+///
+/// Column `i` of a slot holds position `i` of its sequence, so a slot can be shared from the front,
+/// continued, cut short and overwritten while its neighbours go on.
 #[derive(Debug)]
 pub(crate) struct KvCache {
     pub(crate) layers: Vec<LayerCache>,
+    /// Columns in use, slot by slot.
+    lens: Vec<usize>,
+    capacity: usize,
 }
 
 impl KvCache {
+    /// An empty cache with room for `capacity` tokens in each of `slots`; it grows where that is not enough.
     pub(crate) fn new(
         config: &DecoderConfig,
-        batch: usize,
+        slots: usize,
         capacity: usize,
         device: &Device,
     ) -> Self {
-        let shape = [batch, config.num_kv_heads, capacity, config.head_dim];
-        Self { layers: (0..config.num_layers).map(|_| LayerCache::new(shape, device)).collect() }
+        let shape = [slots, config.num_kv_heads, capacity, config.head_dim];
+        let layers = (0..config.num_layers).map(|_| LayerCache::new(shape, device)).collect();
+        Self { layers, lens: vec![0; slots], capacity }
     }
 
-    /// Columns in use.
-    pub(crate) fn len(&self) -> usize {
-        self.layers.first().map_or(0, LayerCache::len)
+    /// Columns of a slot in use.
+    pub(crate) fn len(&self, slot: usize) -> usize {
+        self.lens[slot]
     }
 
-    /// Keeps only the given rows, in the given order.
-    pub(crate) fn keep_rows(&mut self, rows: &[usize]) {
+    /// Forgets all but the first `len` columns of a slot.
+    pub(crate) fn truncate(&mut self, slot: usize, len: usize) {
+        self.lens[slot] = self.lens[slot].min(len);
+    }
+
+    /// Makes `to` begin with the first `len` columns of `from`, in place of what it held.
+    ///
+    /// # Panics
+    /// If `from` holds fewer.
+    pub(crate) fn share(&mut self, from: usize, to: usize, len: usize) {
+        assert!(len <= self.lens[from], "what is shared has been read");
         for layer in &mut self.layers {
-            layer.keep_rows(rows);
+            layer.share(from, to, len);
         }
+        self.lens[to] = len;
+    }
+
+    /// Makes room for `counts[r]` more tokens in slot `slots[r]`, and says where they go.
+    ///
+    /// The slots hold them after the pass that this is given to.
+    pub(crate) fn place(&mut self, slots: Vec<usize>, counts: Vec<usize>) -> Placement {
+        let starts = slots.iter().map(|&slot| self.lens[slot]).collect();
+        let placement = Placement::new(slots, starts, counts);
+        let columns = placement.columns();
+        if columns > self.capacity {
+            self.capacity = columns.max(self.capacity * 3 / 2).next_multiple_of(GROWTH);
+            for layer in &mut self.layers {
+                layer.grow(self.capacity);
+            }
+        }
+        for (&slot, &count) in placement.slots.iter().zip(&placement.counts) {
+            self.lens[slot] += count;
+        }
+        placement
     }
 }
 
-/// Keys and values of one layer.
+/// Keys and values of one layer, `[slots, kv_heads, capacity, head_dim]` each.
 #[derive(Debug)]
 pub(crate) struct LayerCache {
-    /// `[batch, kv_heads, capacity, head_dim]`, the first `len` columns in use.
     keys: Tensor<4>,
     values: Tensor<4>,
-    len: usize,
-    /// Where each row still wanted lies. Kernels read through this, so that rows are dropped by forgetting
-    /// them: moving the others together would cost more than several decoding steps.
-    rows: Vec<usize>,
 }
 
 impl LayerCache {
-    /// An empty cache of shape `[batch, kv_heads, capacity, head_dim]`.
-    pub(crate) fn new(shape: [usize; 4], device: &Device) -> Self {
-        Self {
-            keys: Tensor::zeros(shape, device),
-            values: Tensor::zeros(shape, device),
-            len: 0,
-            rows: (0..shape[0]).collect(),
+    /// An empty cache of shape `[slots, kv_heads, capacity, head_dim]`.
+    pub(super) fn new(shape: [usize; 4], device: &Device) -> Self {
+        Self { keys: Tensor::zeros(shape, device), values: Tensor::zeros(shape, device) }
+    }
+
+    fn grow(&mut self, capacity: usize) {
+        for tensor in [&mut self.keys, &mut self.values] {
+            let old = take(tensor);
+            let [slots, heads, columns, dim] = old.dims();
+            let larger = Tensor::zeros([slots, heads, capacity, dim], &old.device());
+            *tensor = larger.slice_assign([0..slots, 0..heads, 0..columns, 0..dim], old);
         }
     }
 
-    /// Columns in use.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    pub(crate) fn keep_rows(&mut self, rows: &[usize]) {
-        self.rows = rows.iter().map(|&row| self.rows[row]).collect();
-    }
-
-    /// Appends `[rows, kv_heads, new, head_dim]` and returns all columns in use.
-    pub(crate) fn append(&mut self, keys: Tensor<4>, values: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
-        let [rows, heads, new, dim] = keys.dims();
-        // Generation needs no gradients, whatever the adapter carries.
-        let (keys, values) = (keys.without_autodiff(), values.without_autodiff());
-        self.gather();
-        let place = [0..rows, 0..heads, self.len..self.len + new, 0..dim];
-        self.keys = take(&mut self.keys).slice_assign(place.clone(), keys);
-        self.values = take(&mut self.values).slice_assign(place, values);
-        self.len += new;
-        self.used()
-    }
-
-    /// Moves the rows still wanted to the front.
-    fn gather(&mut self) {
-        if !in_order(&self.rows, self.keys.dims()[0]) {
-            let index = row_index(&self.rows, &self.keys.device());
-            self.keys = take(&mut self.keys).select(0, index.clone());
-            self.values = take(&mut self.values).select(0, index);
-            self.rows = (0..self.rows.len()).collect();
+    fn share(&mut self, from: usize, to: usize, len: usize) {
+        for tensor in [&mut self.keys, &mut self.values] {
+            let [_, heads, capacity, dim] = tensor.dims();
+            if Dense::read(tensor).is_some() {
+                *tensor = kernels::modify(take(tensor), |values| {
+                    for head in 0..heads {
+                        let start = |slot: usize| (slot * heads + head) * capacity * dim;
+                        let source = start(from)..start(from) + len * dim;
+                        values.copy_within(source, start(to));
+                    }
+                });
+            } else {
+                let shared = tensor.clone().slice([from..from + 1, 0..heads, 0..len, 0..dim]);
+                let place = [to..to + 1, 0..heads, 0..len, 0..dim];
+                *tensor = take(tensor).slice_assign(place, shared);
+            }
         }
     }
 
-    /// All columns in use, `[rows, kv_heads, len, head_dim]`, rows being in order.
-    fn used(&self) -> (Tensor<4>, Tensor<4>) {
-        let [batch, heads, _, dim] = self.keys.dims();
-        let used = [0..batch, 0..heads, 0..self.len, 0..dim];
-        (self.keys.clone().slice(used.clone()), self.values.clone().slice(used))
+    /// Stores `[rows, kv_heads, seq, head_dim]` in its place; returns the rows' columns in use, and which
+    /// of them each query may not see.
+    pub(super) fn append(
+        &mut self,
+        keys: Tensor<4>,
+        values: Tensor<4>,
+        placement: &Placement,
+    ) -> (Tensor<4>, Tensor<4>, Tensor<4, Bool>) {
+        let [rows, heads, seq, dim] = keys.dims();
+        let index = placement.index(heads, &self.keys.device());
+        for (tensor, new) in [(&mut self.keys, keys), (&mut self.values, values)] {
+            // Generation needs no gradients, whatever the adapter carries.
+            let new = new.without_autodiff().swap_dims(1, 2).reshape([rows * seq, heads, dim]);
+            let new = new.select(0, index.real.clone());
+            let places = index.places.clone();
+            *tensor = take(tensor).scatter_nd(places, new, IndexingUpdateOp::Assign);
+        }
+        let columns = placement.columns();
+        let used = |tensor: &Tensor<4>| {
+            tensor.clone().narrow(2, 0, columns).select(0, index.slots.clone())
+        };
+        (used(&self.keys), used(&self.values), index.hidden.clone())
     }
 
-    /// Appends `[rows, columns, kv_heads, head_dim]`; `None` if the cache is not one that kernels read.
-    pub(crate) fn append_values(
+    /// Stores `[rows, seq, kv_heads, head_dim]` in its place; `None` if the cache is not one that kernels
+    /// read.
+    pub(super) fn append_values(
         &mut self,
         keys: &[f32],
         values: &[f32],
-        columns: usize,
+        placement: &Placement,
     ) -> Option<()> {
         Dense::read(&self.keys)?;
-        self.keys = store(take(&mut self.keys), keys, columns, &self.rows, self.len);
-        self.values = store(take(&mut self.values), values, columns, &self.rows, self.len);
-        self.len += columns;
+        self.keys = store(take(&mut self.keys), keys, placement);
+        self.values = store(take(&mut self.values), values, placement);
         Some(())
     }
 
-    /// Attention of one query a row, `q: [rows, heads, head_dim]`, to the same shape.
-    pub(crate) fn attend(
+    /// Attention of every token of the pass, `q: [rows, seq, heads, head_dim]`, to the same shape.
+    pub(super) fn attend(
         &self,
         q: &[f32],
         heads: usize,
-        hidden: &[Range<usize>],
+        placement: &Placement,
     ) -> Option<Vec<f32>> {
         let [_, kv_heads, capacity, dim] = self.keys.dims();
         let (keys, values) = (Dense::read(&self.keys)?, Dense::read(&self.values)?);
         let cached = Cached {
             keys: keys.values(),
             values: values.values(),
-            rows: &self.rows,
+            queries: &placement.queries(),
             kv_heads,
             capacity,
             dim,
-            len: self.len,
         };
-        Some(decode_attention::attend(q, heads, &cached, hidden))
+        Some(decode_attention::attend(q, heads, &cached))
     }
 }
 
@@ -142,24 +183,20 @@ fn take(tensor: &mut Tensor<4>) -> Tensor<4> {
     std::mem::replace(tensor, hole)
 }
 
-/// Writes `new: [rows, columns, kv_heads, head_dim]` into columns `len..` of the cache's `rows`.
-fn store(cache: Tensor<4>, new: &[f32], columns: usize, rows: &[usize], len: usize) -> Tensor<4> {
+/// Writes `new: [rows, seq, kv_heads, head_dim]`, padding excepted, where it goes.
+fn store(cache: Tensor<4>, new: &[f32], placement: &Placement) -> Tensor<4> {
     let [_, heads, capacity, dim] = cache.dims();
+    let rows = placement.slots.len();
+    let width = new.len() / rows.max(1);
     kernels::modify(cache, |cache| {
-        for (index, values) in new.chunks_exact(dim).enumerate() {
-            let (token, head) = (index / heads, index % heads);
-            let plane = rows[token / columns] * heads + head;
-            let start = (plane * capacity + len + token % columns) * dim;
-            cache[start..start + dim].copy_from_slice(values);
+        for (row, new) in new.chunks_exact(width.max(1)).enumerate() {
+            let (slot, first) = (placement.slots[row], placement.starts[row]);
+            let real = &new[..placement.counts[row] * heads * dim];
+            for (index, values) in real.chunks_exact(dim).enumerate() {
+                let (at, head) = (index / heads, index % heads);
+                let start = ((slot * heads + head) * capacity + first + at) * dim;
+                cache[start..start + dim].copy_from_slice(values);
+            }
         }
     })
-}
-
-fn in_order(rows: &[usize], batch: usize) -> bool {
-    rows.len() == batch && rows.iter().enumerate().all(|(at, &row)| at == row)
-}
-
-fn row_index(rows: &[usize], device: &Device) -> Tensor<1, Int> {
-    let index: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
-    Tensor::from_data(TensorData::new(index, [rows.len()]), device)
 }

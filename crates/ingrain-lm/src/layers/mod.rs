@@ -9,11 +9,12 @@ mod cache;
 mod fused;
 mod linear;
 mod norm;
+mod placement;
 mod rotary;
 
-pub(crate) use attention::AttentionMask;
-pub(crate) use block::{DecoderLayer, Span};
+pub(crate) use block::{DecoderLayer, Norm, OutputNorms, QkNorms, Span, Spans};
 pub(crate) use cache::{KvCache, LayerCache};
 pub(crate) use linear::{Linear, half, times_transposed};
 pub(crate) use norm::rms_norm;
+pub(crate) use placement::Placement;
 pub(crate) use rotary::Rotary;

@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::DecoderConfig;
+use crate::config::LayerRope;
 use crate::kernels::Dense;
 
 /// Sines and cosines of one forward pass.
@@ -17,26 +18,33 @@ pub(crate) struct Rotary {
 
 impl Rotary {
     /// The same positions `0..seq` for every row.
-    pub(crate) fn shared(config: &DecoderConfig, seq: usize, device: &Device) -> Self {
-        Self::at(config, 1, (0..seq).collect(), device)
+    pub(crate) fn shared(
+        config: &DecoderConfig,
+        rope: LayerRope,
+        seq: usize,
+        device: &Device,
+    ) -> Self {
+        Self::at(config, rope, 1, (0..seq).collect(), device)
     }
 
     /// One position a token, `positions.len() = batch * seq`.
     pub(crate) fn at(
         config: &DecoderConfig,
+        rope: LayerRope,
         batch: usize,
         positions: Vec<usize>,
         device: &Device,
     ) -> Self {
-        let frequencies = config.rope_frequencies();
+        let frequencies = config.rope_frequencies(rope);
+        let magnitude = config.rope_magnitude(rope);
         let (seq, half) = (positions.len() / batch, frequencies.len());
         let mut cos = Vec::with_capacity(positions.len() * half);
         let mut sin = Vec::with_capacity(positions.len() * half);
         for position in positions {
             for frequency in &frequencies {
                 let angle = position as f64 * frequency;
-                cos.push(angle.cos() as f32);
-                sin.push(angle.sin() as f32);
+                cos.push((magnitude * angle.cos()) as f32);
+                sin.push((magnitude * angle.sin()) as f32);
             }
         }
         let tensor =

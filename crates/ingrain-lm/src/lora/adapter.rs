@@ -51,7 +51,11 @@ impl LayerAdapter {
 #[derive(Clone, Debug)]
 pub struct Adapter {
     pub(crate) config: LoraConfig,
+    /// Path of the decoder's modules, which begins the name of every parameter.
+    pub(crate) root: &'static str,
     pub(crate) layers: Vec<LayerAdapter>,
+    /// Names of tensors that were left out by rule.
+    pub(crate) skipped: Vec<String>,
 }
 
 impl Adapter {
@@ -82,13 +86,20 @@ impl Adapter {
                 adapter
             })
             .collect();
-        Ok(Self { config: config.clone(), layers })
+        let root = model.config().root();
+        Ok(Self { config: config.clone(), root, layers, skipped: Vec::new() })
     }
 
     /// The configuration it was made with.
     #[must_use]
     pub fn config(&self) -> &LoraConfig {
         &self.config
+    }
+
+    /// Tensors of the file that were left out by rule: side paths of the part that reads images.
+    #[must_use]
+    pub fn skipped_tensors(&self) -> &[String] {
+        &self.skipped
     }
 
     /// Every trainable tensor with its PEFT name, in a stable order.
@@ -98,8 +109,10 @@ impl Adapter {
         for (index, layer) in self.layers.iter().enumerate() {
             for which in Projection::ALL {
                 if let Some(pair) = layer.get(which) {
-                    parameters.push((parameter_name(index, which, "lora_A"), pair.a.clone()));
-                    parameters.push((parameter_name(index, which, "lora_B"), pair.b.clone()));
+                    parameters
+                        .push((parameter_name(self.root, index, which, "lora_A"), pair.a.clone()));
+                    parameters
+                        .push((parameter_name(self.root, index, which, "lora_B"), pair.b.clone()));
                 }
             }
         }
@@ -113,8 +126,8 @@ impl Adapter {
         for (index, layer) in mapped.layers.iter_mut().enumerate() {
             for which in Projection::ALL {
                 if let Some(pair) = &mut layer.pairs[which as usize] {
-                    pair.a = f(&parameter_name(index, which, "lora_A"), pair.a.clone());
-                    pair.b = f(&parameter_name(index, which, "lora_B"), pair.b.clone());
+                    pair.a = f(&parameter_name(self.root, index, which, "lora_A"), pair.a.clone());
+                    pair.b = f(&parameter_name(self.root, index, which, "lora_B"), pair.b.clone());
                 }
             }
         }
@@ -167,8 +180,8 @@ impl Adapter {
 }
 
 /// The name PEFT gives a factor on disk.
-pub(crate) fn parameter_name(layer: usize, which: Projection, factor: &str) -> String {
-    format!("base_model.model.model.layers.{layer}.{}.{factor}.weight", which.path())
+pub(crate) fn parameter_name(root: &str, layer: usize, which: Projection, factor: &str) -> String {
+    format!("base_model.model.{root}.layers.{layer}.{}.{factor}.weight", which.path())
 }
 
 fn kaiming_uniform(random: &mut Pcg64, rank: usize, inputs: usize, device: &Device) -> Tensor<2> {

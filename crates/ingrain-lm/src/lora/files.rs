@@ -3,15 +3,15 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use ingrain_run::write_atomic;
+use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
 
 use super::adapter::{Adapter, LayerAdapter, LoraPair, parameter_name};
 use super::peft_config::{self, Scales};
 use super::{LoraConfig, Projection};
-use crate::weights::{map_file, to_f32};
+use crate::weights::{TensorFile, is_vision};
 use crate::{CausalLm, LmError};
 
 const CONFIG_FILE: &str = "adapter_config.json";
@@ -44,7 +44,7 @@ impl Adapter {
         let path = dir.join(WEIGHTS_FILE);
         write_atomic(&path, &self.to_safetensors(&path)?)?;
         let path = dir.join(CONFIG_FILE);
-        let text = format!("{:#}\n", peft_config::write(&self.layers, self.config.rank, base));
+        let text = format!("{:#}\n", peft_config::write(self, base));
         Ok(write_atomic(&path, text.as_bytes())?)
     }
 
@@ -79,85 +79,109 @@ impl Adapter {
     /// that is not finite.
     pub fn load(dir: &Path, model: &CausalLm) -> Result<Self, LmError> {
         let scales = Scales::read(&dir.join(CONFIG_FILE))?;
-        let weights = dir.join(WEIGHTS_FILE);
-        let bytes = map_file(&weights)?;
-        let file = SafeTensors::deserialize(&bytes)
-            .map_err(|e| LmError::file(&weights, format!("is not a safetensors file: {e}")))?;
+        let file = TensorFile::open(&dir.join(WEIGHTS_FILE))?;
+        let names = file.names();
+        let root = ROOTS.into_iter().find(|root| {
+            let prefix = format!("base_model.model.{root}.layers.");
+            names.iter().any(|name| name.starts_with(&prefix))
+        });
+        let source = Source { file, root: root.unwrap_or("model"), scales, model };
         let mut layers = vec![LayerAdapter::default(); model.layers.len()];
-        let mut known = BTreeSet::new();
         for (index, layer) in layers.iter_mut().enumerate() {
             for which in Projection::ALL {
-                known.extend(["lora_A", "lora_B"].map(|f| parameter_name(index, which, f)));
-                layer.pairs[which as usize] =
-                    read_pair(&file, &weights, &scales, model, (index, which))?;
+                layer.pairs[which as usize] = source.pair(index, which)?;
             }
         }
-        let mut names = file.names();
-        names.sort_unstable();
-        if let Some(extra) = names.iter().find(|n| !known.contains(**n)) {
-            let reason = format!("holds {extra}, which this model has no place for");
-            return Err(LmError::file(&weights, reason));
-        }
-        if names.is_empty() {
-            return Err(LmError::file(&weights, "holds no LoRA weights"));
-        }
+        let skipped = source.left_out(&names)?;
+        let Source { scales, .. } = source;
         let target_modules = Projection::ALL
             .into_iter()
             .filter(|&p| layers.iter().any(|l| l.get(p).is_some()))
             .map(|p| p.name().to_owned())
             .collect();
         let config = LoraConfig { rank: scales.rank, alpha: scales.alpha, target_modules };
-        Ok(Self { config, layers })
+        Ok(Self { config, root: model.config().root(), layers, skipped })
     }
 }
 
-/// The factors of one module, if the file has them.
-fn read_pair(
-    file: &SafeTensors<'_>,
-    path: &Path,
-    scales: &Scales,
-    model: &CausalLm,
-    (layer, which): (usize, Projection),
-) -> Result<Option<LoraPair>, LmError> {
-    let bad = |reason: String| LmError::file(path, reason);
-    let [name_a, name_b] = ["lora_A", "lora_B"].map(|f| parameter_name(layer, which, f));
-    let read = |name: &str| read_tensor(file, path, name, model.device());
-    let missing = |name| bad(format!("{name} is missing, but its counterpart is there"));
-    let (a, b) = match (read(&name_a)?, read(&name_b)?) {
-        (None, None) => return Ok(None),
-        (Some(a), Some(b)) => (a, b),
-        (None, _) => return Err(missing(name_a)),
-        (_, None) => return Err(missing(name_b)),
-    };
-    let [outputs, inputs] = model.layers[layer].projections[which as usize].weight.dims();
-    let rank = a.dims()[0];
-    if a.dims()[1] != inputs || b.dims() != [outputs, rank] {
-        return Err(bad(format!(
-            "{name_a} is {:?} and its lora_B {:?}; this model needs [r, {inputs}] and [{outputs}, r]",
-            a.dims(),
-            b.dims()
-        )));
-    }
-    let scale = scales.of(&format!("model.layers.{layer}.{}", which.path()), rank)?;
-    Ok(Some(LoraPair { a, b, scale }))
+/// Where PEFT finds the decoder's modules: in a text-only checkpoint, and in multimodal ones as newer and
+/// older versions of transformers nest it.
+const ROOTS: [&str; 3] = ["model", "model.language_model", "language_model.model"];
+
+/// An adapter's files, and the model they are read for.
+struct Source<'a> {
+    file: TensorFile,
+    root: &'static str,
+    scales: Scales,
+    model: &'a CausalLm,
 }
 
-fn read_tensor(
-    file: &SafeTensors<'_>,
-    path: &Path,
-    name: &str,
-    device: &Device,
-) -> Result<Option<Tensor<2>>, LmError> {
-    let Ok(view) = file.tensor(name) else { return Ok(None) };
-    let &[rows, columns] = view.shape() else {
-        return Err(LmError::file(path, format!("{name} must have two axes")));
-    };
-    let values = to_f32(view.dtype(), view.data()).ok_or_else(|| {
-        LmError::file(path, format!("{name}: {:?} is not a float type", view.dtype()))
-    })?;
-    if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-        let reason = format!("{name}: value {at} is {}; the file is damaged", values[at]);
-        return Err(LmError::file(path, reason));
+impl Source<'_> {
+    fn bad(&self, reason: String) -> LmError {
+        LmError::file(self.file.path(), reason)
     }
-    Ok(Some(Tensor::from_data(TensorData::new(values, [rows, columns]), device)))
+
+    /// The factors of one module, if the file has them.
+    fn pair(&self, layer: usize, which: Projection) -> Result<Option<LoraPair>, LmError> {
+        let [name_a, name_b] =
+            ["lora_A", "lora_B"].map(|f| parameter_name(self.root, layer, which, f));
+        let missing = |name| self.bad(format!("{name} is missing, but its counterpart is there"));
+        let (a, b) = match (self.tensor(&name_a)?, self.tensor(&name_b)?) {
+            (None, None) => return Ok(None),
+            (Some(a), Some(b)) => (a, b),
+            (None, _) => return Err(missing(name_a)),
+            (_, None) => return Err(missing(name_b)),
+        };
+        let projection = &self.model.layers[layer].projections[which as usize];
+        let [outputs, inputs] = projection.weight.dims();
+        let rank = a.dims()[0];
+        if a.dims()[1] != inputs || b.dims() != [outputs, rank] {
+            return Err(self.bad(format!(
+                "{name_a} is {:?} and its lora_B {:?}; this model needs [r, {inputs}] and [{outputs}, r]",
+                a.dims(),
+                b.dims()
+            )));
+        }
+        let module = format!("{}.layers.{layer}.{}", self.root, which.path());
+        let scale = self.scales.of(&module, rank)?;
+        Ok(Some(LoraPair { a, b, scale }))
+    }
+
+    fn tensor(&self, name: &str) -> Result<Option<Tensor<2>>, LmError> {
+        let Some(shape) = self.file.shape(name) else { return Ok(None) };
+        let &[rows, columns] = shape else {
+            return Err(self.bad(format!("{name} must have two axes")));
+        };
+        let values = self.file.read(name)?;
+        if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+            return Err(
+                self.bad(format!("{name}: value {at} is {}; the file is damaged", values[at]))
+            );
+        }
+        let data = TensorData::new(values, [rows, columns]);
+        Ok(Some(Tensor::from_data(data, self.model.device())))
+    }
+
+    /// The tensors that belong to no module of the decoder, all of which a rule must allow.
+    fn left_out(&self, names: &[String]) -> Result<Vec<String>, LmError> {
+        let known: BTreeSet<String> = (0..self.model.layers.len())
+            .flat_map(|layer| Projection::ALL.map(|which| (layer, which)))
+            .flat_map(|(layer, which)| {
+                ["lora_A", "lora_B"].map(|f| parameter_name(self.root, layer, which, f))
+            })
+            .collect();
+        let left: Vec<String> = names.iter().filter(|n| !known.contains(*n)).cloned().collect();
+        if left.len() == names.len() {
+            return Err(self.bad("holds no LoRA weights".into()));
+        }
+        let nested = self.model.config().nested;
+        let allowed =
+            |name: &str| nested && name.strip_prefix("base_model.model.").is_some_and(is_vision);
+        match left.iter().find(|name| !allowed(name)) {
+            None => Ok(left),
+            Some(extra) => {
+                Err(self.bad(format!("holds {extra}, which this model has no place for")))
+            }
+        }
+    }
 }

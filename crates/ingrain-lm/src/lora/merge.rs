@@ -39,7 +39,7 @@ pub fn merge_exact(parts: &[(&Adapter, f64)]) -> Result<Adapter, LmError> {
         .map(|p| p.name().to_owned())
         .collect();
     let config = LoraConfig { rank, alpha: rank as f64, target_modules: targets };
-    Ok(Adapter { config, layers })
+    Ok(Adapter { config, root: first.root, layers, skipped: Vec::new() })
 }
 
 /// Ranks of one module, added up.

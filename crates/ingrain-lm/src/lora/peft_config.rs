@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Projection;
-use super::adapter::LayerAdapter;
-use crate::LmError;
+use super::adapter::{Adapter, LayerAdapter};
+use crate::{LmError, small_file};
 
 /// Fields that ask for something this crate does not compute, and what each of them is.
 const UNSUPPORTED: [(&str, &str); 12] = [
@@ -45,7 +45,7 @@ pub(super) struct Scales {
 impl Scales {
     pub(super) fn read(path: &Path) -> Result<Self, LmError> {
         let bad = |reason: String| LmError::file(path, reason);
-        let text = std::fs::read_to_string(path).map_err(LmError::io(path))?;
+        let text = small_file::read(path)?;
         let config: Value =
             serde_json::from_str(&text).map_err(|e| bad(format!("is not valid JSON: {e}")))?;
         match config.get("peft_type").and_then(Value::as_str) {
@@ -175,12 +175,13 @@ impl<'de> Deserialize<'de> for Ordered {
 ///
 /// vLLM knows neither `rank_pattern` nor `alpha_pattern`; both stay empty where one rank and one scale
 /// hold for all modules, as in every adapter that this crate trains or merges.
-pub(super) fn write(layers: &[LayerAdapter], rank: usize, base: &str) -> Value {
+pub(super) fn write(adapter: &Adapter, base: &str) -> Value {
+    let (layers, rank, root) = (&adapter.layers, adapter.config.rank, adapter.root);
     let mut modules = Vec::new();
     for (index, layer) in layers.iter().enumerate() {
         for which in Projection::ALL {
             if let Some(pair) = layer.get(which) {
-                let path = format!("model.layers.{index}.{}", which.path());
+                let path = format!("{root}.layers.{index}.{}", which.path());
                 let pair_rank = pair.a.dims()[0];
                 modules.push((path, pair_rank, pair.scale * pair_rank as f64));
             }
@@ -195,23 +196,24 @@ pub(super) fn write(layers: &[LayerAdapter], rank: usize, base: &str) -> Value {
     json!({
         "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": base,
         "revision": null, "inference_mode": true, "r": rank, "lora_alpha": whole(alpha),
-        "target_modules": target_modules(layers), "lora_dropout": 0.0, "bias": "none",
+        "target_modules": target_modules(layers, root), "lora_dropout": 0.0, "bias": "none",
         "fan_in_fan_out": false, "init_lora_weights": true, "use_rslora": false, "use_dora": false,
         "modules_to_save": null, "layers_to_transform": null, "layers_pattern": null,
         "rank_pattern": ranks, "alpha_pattern": alphas, "auto_mapping": null,
     })
 }
 
-/// A module's name where every layer has it, else its whole path in each layer that does.
-fn target_modules(layers: &[LayerAdapter]) -> Vec<String> {
+/// A module's name where every layer has it, else its whole path in each layer that does. In a multimodal
+/// checkpoint always the path: the part that reads images has modules of the same names.
+fn target_modules(layers: &[LayerAdapter], root: &str) -> Vec<String> {
     let mut targets = Vec::new();
     for which in Projection::ALL {
-        if layers.iter().all(|l| l.get(which).is_some()) {
+        if root == "model" && layers.iter().all(|l| l.get(which).is_some()) {
             targets.push(which.name().to_owned());
             continue;
         }
         let having = layers.iter().enumerate().filter(|(_, l)| l.get(which).is_some());
-        targets.extend(having.map(|(index, _)| format!("model.layers.{index}.{}", which.path())));
+        targets.extend(having.map(|(index, _)| format!("{root}.layers.{index}.{}", which.path())));
     }
     targets
 }

@@ -5,24 +5,27 @@ use std::path::{Path, PathBuf};
 use ingrain_gguf::GgufFile;
 
 use super::WeightSource;
+use crate::config::Family;
 use crate::{DecoderConfig, LmError};
 
 /// The tensors of a GGUF file under their HF names.
 pub(crate) struct GgufWeights<'a> {
     path: PathBuf,
     file: &'a GgufFile,
+    family: Family,
     heads: usize,
     kv_heads: usize,
 }
 
 impl<'a> GgufWeights<'a> {
     pub(crate) fn new(path: &Path, file: &'a GgufFile, config: &DecoderConfig) -> Self {
-        Self { path: path.to_owned(), file, heads: config.num_heads, kv_heads: config.num_kv_heads }
+        let (heads, kv_heads) = (config.num_heads, config.num_kv_heads);
+        Self { path: path.to_owned(), file, family: config.family, heads, kv_heads }
     }
 }
 
 /// `model.layers.3.self_attn.q_proj.weight` is `blk.3.attn_q.weight`.
-fn gguf_name(name: &str) -> Option<String> {
+fn gguf_name(family: Family, name: &str) -> Option<String> {
     let fixed = match name {
         "model.embed_tokens.weight" => Some("token_embd.weight"),
         "model.norm.weight" => Some("output_norm.weight"),
@@ -36,7 +39,12 @@ fn gguf_name(name: &str) -> Option<String> {
     let (module, kind) = rest.rsplit_once('.')?;
     let module = match module {
         "input_layernorm" => "attn_norm",
-        "post_attention_layernorm" => "ffn_norm",
+        // In Gemma this norm stands behind attention, in all others before the feed-forward layer.
+        "post_attention_layernorm" if family == Family::Gemma3 => "post_attention_norm",
+        "post_attention_layernorm" | "pre_feedforward_layernorm" => "ffn_norm",
+        "post_feedforward_layernorm" => "post_ffw_norm",
+        "self_attn.q_norm" => "attn_q_norm",
+        "self_attn.k_norm" => "attn_k_norm",
         "self_attn.q_proj" => "attn_q",
         "self_attn.k_proj" => "attn_k",
         "self_attn.v_proj" => "attn_v",
@@ -54,12 +62,21 @@ impl WeightSource for GgufWeights<'_> {
         &self.path
     }
 
-    fn contains(&self, name: &str) -> bool {
-        gguf_name(name).is_some_and(|n| self.file.tensor(&n).is_some())
+    fn stored(&self, name: &str) -> Option<String> {
+        gguf_name(self.family, name).filter(|name| self.file.tensor(name).is_some())
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.file.tensors().map(|tensor| tensor.name().to_owned()).collect()
+    }
+
+    // The converter adds the one.
+    fn norms_less_one(&self, _family: Family) -> bool {
+        false
     }
 
     fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LmError> {
-        let stored = gguf_name(name)
+        let stored = gguf_name(self.family, name)
             .ok_or_else(|| LmError::file(&self.path, format!("{name} has no GGUF counterpart")))?;
         let info = self.file.tensor(&stored).ok_or_else(|| {
             LmError::file(&self.path, format!("tensor {stored} ({name}) is missing"))
@@ -73,6 +90,7 @@ impl WeightSource for GgufWeights<'_> {
         let values = self.file.dequantize(&stored)?;
         let width = values.len() / shape[0];
         Ok(match name {
+            _ if !self.family.is_permuted_in_gguf() => values,
             _ if name.contains("q_proj") => unpermute(&values, self.heads, width),
             _ if name.contains("k_proj") => unpermute(&values, self.kv_heads, width),
             _ => values,

@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use memmap2::Mmap;
-use safetensors::SafeTensors;
+use safetensors::Dtype;
 use serde_json::Value;
 
-use super::{WeightSource, map_file, to_f32};
+use super::tensor_file::TensorFile;
+use super::{WeightSource, text_name};
 use crate::LmError;
+use crate::config::Family;
+use crate::small_file;
 
 /// The tensors of an HF directory.
 pub(crate) struct HfWeights {
     dir: PathBuf,
-    shards: Vec<(PathBuf, Mmap)>,
-    /// Tensor name to shard.
-    places: BTreeMap<String, usize>,
+    shards: Vec<TensorFile>,
+    /// Name in a text-only checkpoint to shard and name in this one.
+    places: BTreeMap<String, (usize, String)>,
 }
 
 impl HfWeights {
@@ -28,28 +30,29 @@ impl HfWeights {
         };
         let mut weights = Self { dir: dir.to_owned(), shards: Vec::new(), places: BTreeMap::new() };
         for name in files {
-            let path = dir.join(name);
-            let map = map_file(&path)?;
-            let file = parse(&path, &map)?;
+            let file = TensorFile::open(&dir.join(name))?;
             for name in file.names() {
-                if weights.places.insert(name.to_string(), weights.shards.len()).is_some() {
-                    return Err(LmError::file(&path, format!("{name} is in two shards")));
+                let place = (weights.shards.len(), name.clone());
+                if weights.places.insert(text_name(&name), place).is_some() {
+                    return Err(LmError::file(file.path(), format!("{name} is in two shards")));
                 }
             }
-            weights.shards.push((path, map));
+            weights.shards.push(file);
         }
         Ok(weights)
     }
 }
 
-fn parse<'a>(path: &Path, map: &'a Mmap) -> Result<SafeTensors<'a>, LmError> {
-    SafeTensors::deserialize(map)
-        .map_err(|e| LmError::file(path, format!("is not a valid safetensors file: {e}")))
+impl HfWeights {
+    /// Type and bytes of every tensor.
+    pub(crate) fn stored_types(&self) -> Vec<(Dtype, u64)> {
+        self.shards.iter().flat_map(TensorFile::stored_types).collect()
+    }
 }
 
 /// The distinct shard files of an index, which must lie in the directory itself.
 pub(crate) fn shard_names(index: &Path) -> Result<Vec<String>, LmError> {
-    let text = std::fs::read_to_string(index).map_err(LmError::io(index))?;
+    let text = small_file::read(index)?;
     let value: Value = serde_json::from_str(&text)
         .map_err(|e| LmError::file(index, format!("is not valid JSON: {e}")))?;
     let map = value
@@ -79,26 +82,31 @@ impl WeightSource for HfWeights {
         &self.dir
     }
 
-    fn contains(&self, name: &str) -> bool {
-        self.places.contains_key(name)
+    fn stored(&self, name: &str) -> Option<String> {
+        self.places.get(name).map(|(_, stored)| stored.clone())
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.places.values().map(|(_, stored)| stored.clone()).collect()
+    }
+
+    fn norms_less_one(&self, family: Family) -> bool {
+        family.norms_less_one()
     }
 
     fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LmError> {
-        let shard = self
+        let (shard, stored) = self
             .places
             .get(name)
             .ok_or_else(|| LmError::file(&self.dir, format!("tensor {name} is missing")))?;
-        let (path, map) = &self.shards[*shard];
-        let file = parse(path, map)?;
-        let view = file.tensor(name).map_err(|e| LmError::file(path, format!("{name}: {e}")))?;
-        if view.shape() != shape {
+        let file = &self.shards[*shard];
+        let found = file.shape(stored).unwrap_or_default();
+        if found != shape {
             return Err(LmError::file(
-                path,
-                format!("{name} has shape {:?}; config.json makes it {shape:?}", view.shape()),
+                file.path(),
+                format!("{stored} has shape {found:?}; config.json makes it {shape:?}"),
             ));
         }
-        to_f32(view.dtype(), view.data()).ok_or_else(|| {
-            LmError::file(path, format!("{name} is {:?}; expected F32, F16 or BF16", view.dtype()))
-        })
+        file.read(stored)
     }
 }

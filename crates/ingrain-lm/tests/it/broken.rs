@@ -102,7 +102,12 @@ fn rotary_scalings_that_make_no_sense_are_refused() {
         assert_says(try_load(dir.path()), &[&["config.json"], words].concat());
     };
     check(json!("llama3"), &["an object"]);
-    refused(json!({"rope_type": "yarn", "factor": 2.0}), &["rope_type", "\"yarn\"", "llama3"]);
+    refused(
+        json!({"rope_type": "dynamic", "factor": 2.0}),
+        &["rope_type", "\"dynamic\"", "llama3"],
+    );
+    refused(json!({"rope_type": "yarn"}), &["factor", "missing"]);
+    refused(json!({"rope_type": "yarn", "factor": 4.0, "mscale": 1.0}), &["mscale"]);
     refused(json!({"rope_type": "linear", "factor": 0.0}), &["factor", "above 0"]);
     refused(json!({"rope_type": "linear"}), &["factor", "missing"]);
     refused(json!({"rope_type": "default", "rope_theta": -1.0}), &["rope_theta", "-1"]);
@@ -244,8 +249,8 @@ fn gguf_metadata_and_tensors_that_do_not_fit_are_named() {
         patched(&whole, b"llama.block_count", b"llama.block_xxxxx"),
         &["llama.block_count", "missing"],
     );
-    check(with_u32(&whole, "llama.block_count", 0), &["num_hidden_layers", "is 0"]);
-    check(with_u32(&whole, "llama.block_count", u32::MAX), &["num_hidden_layers", "expected 1 to"]);
+    check(with_u32(&whole, "llama.block_count", 0), &["block_count", "is 0"]);
+    check(with_u32(&whole, "llama.block_count", u32::MAX), &["block_count", "expected 1 to"]);
     check(with_u32(&whole, "llama.block_count", 3), &["blk.2.", "missing"]);
     check(
         with_u32(&whole, "llama.feed_forward_length", 95),

@@ -42,8 +42,13 @@ fn check_greedy(case: &Value, found: &[u32]) {
 
 fn generate(prompts: &[Prompt], stop_ids: &[u32]) -> Vec<Generation> {
     let model = &MODEL.model;
-    let generator =
-        Generator { model, adapter: None, stop_ids, max_batch: 8, interrupt: Interrupt::new() };
+    let generator = Generator {
+        model,
+        overlay: None.into(),
+        stop_ids,
+        max_batch: 8,
+        interrupt: Interrupt::new(),
+    };
     let mut replies = vec![None; prompts.len()];
     let mut take = |index: usize, reply| replies[index] = Some(reply);
     generator.run(prompts, &|_, _| false, &mut take).unwrap();
@@ -86,7 +91,7 @@ fn sixty_four_greedy_tokens_equal_those_of_transformers() {
     let prompt = |case: &Value| {
         let ids = ids(&case["prompt_token_ids"]);
         assert_eq!(MODEL.prompt_ids(&messages(case)).unwrap(), ids);
-        Prompt { ids, sampling: Sampling::greedy(64) }
+        Prompt::new(ids, Sampling::greedy(64))
     };
     let prompts: Vec<Prompt> = cases("greedy").iter().map(prompt).collect();
     let together = generate(&prompts, &[]);

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use ingrain_chat::Message;
-use ingrain_lm::{LocalModel, ModelSource};
+use ingrain_lm::{DecoderConfig, ExportOptions, LocalModel, ModelSource};
 use ingrain_run::Silent;
 use serde_json::Value;
 
-use crate::fixture::{adapter, assert_close, assert_says, copy, difference, logits, path};
+use crate::fixture::{
+    MODELS, adapter, assert_close, assert_says, copy, difference, logits, path, tiny, try_load,
+};
 
 const TOKENS: [u32; 8] = [5, 9, 200, 17, 3, 44, 180, 311];
 
@@ -132,4 +134,45 @@ fn no_temporary_file_is_left() {
             "tokenizer_config.json",
         ]
     );
+}
+
+#[test]
+fn every_family_is_written_so_that_it_is_read_as_the_same_model() {
+    let base = load(&path("tiny_models/llama_tied"));
+    for name in MODELS {
+        // The fixture has weights only; any tokenizer will do.
+        let model = tiny(name);
+        let tokens: Vec<u32> = TOKENS.iter().map(|id| id % 256).collect();
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        base.with_weights(model.clone()).export(&out).unwrap();
+        let again = try_load(&out).unwrap();
+        let expected = DecoderConfig { nested: false, ..model.config().clone() };
+        assert_eq!(again.config(), &expected, "{name}");
+        assert_eq!(again.num_parameters(), model.num_parameters(), "{name}");
+        let found = logits(&again, &tokens, None);
+        assert_close(name, &found, &logits(&model, &tokens, None), 1e-4);
+    }
+}
+
+#[test]
+fn weights_too_large_for_one_file_go_into_shards_with_an_index() {
+    let model = load(&path("tiny_models/llama_tied"));
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let options = ExportOptions { max_shard_bytes: 100_000 };
+    model.with_adapter(Some(adapter("plain", &model.model))).export_with(&out, &options).unwrap();
+    assert!(!out.join("model.safetensors").exists());
+    let index = read(&out.join("model.safetensors.index.json"));
+    let files: std::collections::BTreeSet<&str> =
+        index["weight_map"].as_object().unwrap().values().flat_map(Value::as_str).collect();
+    assert!(files.len() >= 3, "{files:?}");
+    for file in &files {
+        let bytes = std::fs::metadata(out.join(file)).unwrap().len();
+        assert!(bytes < 110_000, "{file} has {bytes} bytes, header included");
+    }
+    let folded = model.model.clone().fold(&adapter("plain", &model.model));
+    let again = load(&out);
+    assert_eq!(logits(&again.model, &TOKENS, None), logits(&folded, &TOKENS, None));
+    assert_says(again.export(&out), &["model.safetensors.index.json", "already there"]);
 }

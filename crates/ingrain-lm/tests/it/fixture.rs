@@ -21,6 +21,20 @@ pub(crate) fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name)
 }
 
+/// Every tiny model: one a family, more where a family has ways.
+pub(crate) const MODELS: [&str; 10] = [
+    "llama_tied",
+    "llama_untied",
+    "llama3_scaled",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "smollm3",
+    "gemma3_text",
+    "gemma3_softcap",
+    "gemma3_multimodal",
+];
+
 /// A model by the string a user would write.
 pub(crate) fn try_load(path: &Path) -> Result<CausalLm, LmError> {
     let source: ModelSource = path.to_str().unwrap().parse()?;

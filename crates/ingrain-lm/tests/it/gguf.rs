@@ -58,3 +58,29 @@ fn quantised_weights_are_near_the_original_but_not_equal() {
     let four = difference(&logits(&load("llama_tied.q4_0"), &sequence(), None), &original);
     assert!(eight > 1e-4 && four > 2.0 * eight, "{eight} {four}");
 }
+
+#[test]
+fn the_other_families_are_the_models_of_their_directories() {
+    for name in ["qwen2", "qwen3", "gemma3_text"] {
+        let (gguf, hf) = (load(&format!("{name}.f32")), tiny(name));
+        let tokens: Vec<u32> = sequence().iter().map(|id| id % 256).collect();
+        let expected = logits(&hf, &tokens, None);
+        assert_close(name, &logits(&gguf, &tokens, None), &expected, 1e-4);
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-6;
+        let (found, wanted) = (gguf.config(), hf.config());
+        assert!(close(found.attention_scale, wanted.attention_scale), "{name}");
+        assert_eq!((found.family, &found.layers), (wanted.family, &wanted.layers), "{name}");
+    }
+    // llama.cpp knows every fourth block of a SmolLM3 only: with three, all are rotated.
+    let dir = crate::fixture::copy("tiny_models/smollm3");
+    let config = dir.path().join("config.json");
+    let mut fields: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&config).unwrap()).unwrap();
+    fields["no_rope_layers"] = serde_json::json!([1, 1, 1]);
+    std::fs::write(&config, fields.to_string()).unwrap();
+    let tokens: Vec<u32> = sequence().iter().map(|id| id % 256).collect();
+    let found = logits(&load("smollm3.f32"), &tokens, None);
+    let expected = logits(&try_load(dir.path()).unwrap(), &tokens, None);
+    assert_close("smollm3", &found, &expected, 1e-4);
+    assert!(difference(&found, &logits(&tiny("smollm3"), &tokens, None)) > 0.1);
+}

@@ -6,7 +6,9 @@ use std::path::Path;
 use burn::tensor::{Tensor, activation};
 use ingrain_lm::{Adapter, CausalLm, TokenBatch, TokenSequence};
 
-use crate::fixture::{adapter, assert_close, floats, ids, json, path, tensors, tiny, values};
+use crate::fixture::{
+    MODELS, adapter, assert_close, floats, ids, json, path, tensors, tiny, values,
+};
 
 const BETA: f64 = 0.1;
 
@@ -95,8 +97,8 @@ fn losses_and_gradients_equal_those_of_peft() {
 }
 
 #[test]
-fn gradients_on_every_llama_equal_those_of_peft() {
-    for name in ["llama_tied", "llama_untied", "llama3_scaled"] {
+fn gradients_on_every_family_equal_those_of_peft() {
+    for name in MODELS {
         let dir = path("peft/families").join(name);
         let model = tiny(name);
         let adapter = Adapter::load(&dir, &model).unwrap().tracked();

@@ -4,10 +4,10 @@ use burn::tensor::{Tensor, TensorData};
 use ingrain_lm::CausalLm;
 
 use crate::fixture::{
-    assert_close, copy, difference, ids, json, logits, path, tensors, tiny, try_load, values,
+    MODELS, assert_close, copy, difference, ids, json, logits, path, tensors, tiny, try_load,
+    values,
 };
 
-const LLAMAS: [&str; 3] = ["llama_tied", "llama_untied", "llama3_scaled"];
 const TOLERANCE: f32 = 1e-4;
 
 /// Every sequence of the fixture by itself.
@@ -25,14 +25,14 @@ fn check(name: &str, model: &CausalLm) {
 
 #[test]
 fn logits_equal_those_of_transformers() {
-    for name in LLAMAS {
+    for name in MODELS {
         check(name, &tiny(name));
     }
 }
 
 #[test]
 fn the_older_layout_of_config_json_means_the_same_model() {
-    for name in LLAMAS {
+    for name in MODELS {
         let dir = copy(&format!("tiny_models/{name}"));
         std::fs::rename(dir.path().join("config.legacy.json"), dir.path().join("config.json"))
             .unwrap();
@@ -55,7 +55,7 @@ fn a_head_that_the_file_leaves_out_is_the_embedding() {
 
 #[test]
 fn right_padding_changes_no_logit() {
-    for name in LLAMAS {
+    for name in MODELS {
         let model = tiny(name);
         let sequences = json(&format!("tiny_models/{name}/expected.json"))["sequences"].clone();
         let sequences: Vec<Vec<u32>> = sequences.as_array().unwrap().iter().map(ids).collect();
@@ -93,4 +93,56 @@ fn llama_3_scaling_stretches_the_rotary_frequencies() {
     let (scaled, plain) = (tiny("llama3_scaled"), tiny("llama_tied"));
     assert!(scaled.config().rope_scaling.is_some());
     assert!(plain.config().rope_scaling.is_none());
+}
+
+#[test]
+fn what_reads_images_is_left_out_and_reported() {
+    let model = tiny("gemma3_multimodal");
+    assert!(model.config().nested);
+    let skipped = model.skipped_tensors();
+    assert_eq!(skipped.len(), 34);
+    let vision = |name: &String| {
+        name.starts_with("vision_tower.") || name.starts_with("multi_modal_projector.")
+    };
+    assert!(skipped.iter().all(vision), "{skipped:?}");
+    assert!(tiny("gemma3_text").skipped_tensors().is_empty());
+}
+
+#[test]
+fn the_newer_nesting_of_names_means_the_same_model() {
+    use safetensors::tensor::TensorView;
+    let dir = copy("tiny_models/gemma3_multimodal");
+    let file = dir.path().join("model.safetensors");
+    let bytes = std::fs::read(&file).unwrap();
+    let views = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let renamed: Vec<(String, TensorView<'_>)> = views
+        .tensors()
+        .into_iter()
+        .map(|(name, view)| match name.strip_prefix("language_model.model.") {
+            Some(rest) => (format!("model.language_model.{rest}"), view),
+            None => (format!("model.{name}"), view),
+        })
+        .collect();
+    std::fs::write(&file, safetensors::serialize(renamed, None).unwrap()).unwrap();
+    check("gemma3_multimodal", &try_load(dir.path()).unwrap());
+}
+
+#[test]
+fn files_say_what_they_hold_without_reading_it() {
+    use ingrain_lm::{Family, ModelSource};
+    let files = |name: &str| {
+        let source: ModelSource = path(name).to_str().unwrap().parse().unwrap();
+        source.resolve(&ingrain_run::Silent).unwrap()
+    };
+    let gguf = files("gguf/llama_tied.q4_0.gguf");
+    let types = gguf.stored_types().unwrap();
+    // Two layers of seven matrices, and the embedding; two norms a layer and the last one.
+    assert_eq!((types["Q4_0"].tensors, types["F32"].tensors), (15, 5));
+    assert_eq!(types["F32"].bytes, 5 * 64 * 4);
+    assert_eq!(gguf.config().unwrap().family, Family::Llama);
+    let sharded = files("tiny_models/llama3_scaled");
+    let types = sharded.stored_types().unwrap();
+    let model = tiny("llama3_scaled");
+    assert_eq!(types["F32"].bytes, 4 * model.num_parameters() as u64);
+    assert_eq!(&sharded.config().unwrap(), model.config());
 }

@@ -2,7 +2,9 @@
 //! (the files under `fixtures/`, each with the script that made it).
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod algebra;
 mod batch;
+mod batching;
 mod broken;
 mod builtin;
 mod download;
@@ -15,6 +17,7 @@ mod gradients;
 mod hub;
 mod logits;
 mod logprob;
+mod memory;
 mod merge;
 mod peft;
 mod selftest;

@@ -364,3 +364,26 @@ fn the_same_seed_makes_the_same_adapter() {
     let largest = a.iter().fold(0.0f32, |m, v| m.max(v.abs()));
     assert!((0.11..=0.125).contains(&largest), "{largest}");
 }
+
+#[test]
+fn adapters_of_a_multimodal_model_keep_its_names_and_leave_its_vision_out() {
+    let model = tiny("gemma3_multimodal");
+    let read = Adapter::load(&path("peft/families/gemma3_multimodal"), &model).unwrap();
+    assert_eq!(read.skipped_tensors().len(), 6);
+    assert!(read.skipped_tensors().iter().all(|name| name.contains("vision_tower")));
+    let dir = tempfile::tempdir().unwrap();
+    read.save(dir.path(), "a/base").unwrap();
+    let names = tensors(&dir.path().join("adapter_model.safetensors")).into_keys();
+    let root = "base_model.model.model.language_model.layers.";
+    assert!(names.into_iter().all(|name| name.starts_with(root)));
+    let targets = read_config(dir.path())["target_modules"].clone();
+    let targets: Vec<&str> = targets.as_array().unwrap().iter().flat_map(Value::as_str).collect();
+    assert_eq!(targets.len(), 3 * 7, "PEFT would find q_proj in the vision tower too");
+    assert!(targets.iter().all(|name| name.starts_with("model.language_model.layers.")));
+    let again = Adapter::load(dir.path(), &model).unwrap();
+    let run = |adapter: &Adapter| logits(&model, &[5, 9, 200], Some(adapter));
+    assert_eq!(run(&again), run(&read));
+    // On a text-only model there is no part that reads images.
+    let text = tiny("gemma3_text");
+    check_refused(&path("peft/families/gemma3_multimodal"), &text, &["vision_tower", "no place"]);
+}

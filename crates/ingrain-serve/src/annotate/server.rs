@@ -5,20 +5,22 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use ingrain_run::Interrupt;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Annotation, Answer};
-use crate::ServeError;
+use crate::http::{Failure, Guard, Reply, asset, json};
+use crate::{Refusal, ServeError};
 
-const PAGE: &str = include_str!("page.html");
+const PAGE: &str = include_str!("../page/annotate.html");
+const STYLE: &str = include_str!("../page/annotate.css");
+const SCRIPT: &str = include_str!("../page/annotate.js");
 
 /// An answer is far smaller.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -44,16 +46,15 @@ struct Posted {
     answer: Option<Answer>,
 }
 
-type Reply = Response<Full<Bytes>>;
-
 impl AnnotationServer {
     /// Listens on 127.0.0.1; port 0 takes any that is free.
     ///
     /// # Errors
-    /// [`ServeError::Bind`].
+    /// [`ServeError::Listen`].
     pub fn bind(annotation: Annotation, port: u16) -> Result<Self, ServeError> {
-        let refused = |source| ServeError::Bind { port, source };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(refused)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let refused = |source| ServeError::Listen { address, source };
+        let listener = TcpListener::bind(address).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         Ok(Self { listener, address, annotation: Arc::new(Mutex::new(annotation)) })
@@ -82,11 +83,15 @@ impl AnnotationServer {
                 let Ok(Ok((stream, _))) = tokio::time::timeout(LOOK, listener.accept()).await else {
                     continue;
                 };
-                let (annotation, port) = (self.annotation.clone(), self.address.port());
+                let annotation = self.annotation.clone();
+                let guard = Arc::new(Guard::new(self.address, None));
                 tokio::spawn(async move {
                     let service = service_fn(move |request| {
-                        let annotation = annotation.clone();
-                        async move { Ok::<_, Infallible>(respond(request, &annotation, port).await) }
+                        let (annotation, guard) = (annotation.clone(), guard.clone());
+                        async move {
+                            let reply = respond(request, &annotation, &guard).await;
+                            Ok::<_, Infallible>(reply.unwrap_or_else(Failure::into_reply))
+                        }
                     });
                     let connection = hyper::server::conn::http1::Builder::new();
                     let _ = connection.serve_connection(TokioIo::new(stream), service).await;
@@ -97,82 +102,45 @@ impl AnnotationServer {
     }
 }
 
-async fn respond(request: Request<Incoming>, annotation: &Mutex<Annotation>, port: u16) -> Reply {
-    if !is_local(&request, port) {
-        return error(StatusCode::FORBIDDEN, "only pages of this server may ask");
-    }
-    match (request.method(), request.uri().path()) {
-        (&Method::GET, "/") => reply(StatusCode::OK, "text/html; charset=utf-8", PAGE.to_owned()),
-        (&Method::POST, "/api/item" | "/api/label") => {
-            let label = request.uri().path() == "/api/label";
-            let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await;
-            let Ok(body) = body else {
-                return error(StatusCode::PAYLOAD_TOO_LARGE, "too large");
-            };
-            match serde_json::from_slice(&body.to_bytes()) {
-                Ok(posted) => {
-                    let mut annotation = annotation.lock().unwrap_or_else(PoisonError::into_inner);
-                    answer(&mut annotation, &posted, label)
-                }
-                Err(_) => error(StatusCode::BAD_REQUEST, "not a request of this page"),
-            }
+async fn respond(
+    request: Request<Incoming>,
+    annotation: &Mutex<Annotation>,
+    guard: &Guard,
+) -> Result<Reply, Failure> {
+    guard.check_site(&request)?;
+    let label = match (request.method(), request.uri().path()) {
+        (&Method::GET, "/") => return Ok(asset("text/html; charset=utf-8", PAGE)),
+        (&Method::GET, "/annotate.css") => return Ok(asset("text/css; charset=utf-8", STYLE)),
+        (&Method::GET, "/annotate.js") => {
+            return Ok(asset("text/javascript; charset=utf-8", SCRIPT));
         }
-        _ => error(StatusCode::NOT_FOUND, "no such page"),
-    }
-}
-
-/// A page elsewhere must not reach this server through the rater's browser, not even under a name
-/// that resolves to this machine.
-fn is_local(request: &Request<Incoming>, port: u16) -> bool {
-    let names = [format!("127.0.0.1:{port}"), format!("localhost:{port}")];
-    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let host = header(HOST).is_some_and(|host| names.iter().any(|name| name == host));
-    let origin = request.headers().get(ORIGIN).is_none()
-        || header(ORIGIN)
-            .and_then(|origin| origin.strip_prefix("http://"))
-            .is_some_and(|origin| names.iter().any(|name| name == origin));
-    host && origin
+        (&Method::POST, "/api/item") => false,
+        (&Method::POST, "/api/label") => true,
+        _ => return Err(Failure::not_found("no such page")),
+    };
+    let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await;
+    let body = body.map_err(|_| Failure::too_large(MAX_BODY_BYTES))?.to_bytes();
+    let posted = serde_json::from_slice(&body)
+        .map_err(|_| Failure::invalid(None, "not a request of this page"))?;
+    let mut annotation = annotation.lock().unwrap_or_else(PoisonError::into_inner);
+    answer(&mut annotation, &posted, label)
 }
 
 /// Writes a label down if there is one, and shows the pair asked for or the next open one.
-fn answer(annotation: &mut Annotation, posted: &Posted, label: bool) -> Reply {
-    let Some(rater) = Annotation::rater(&posted.rater) else {
-        return error(StatusCode::BAD_REQUEST, "a name has 1 to 40 characters");
-    };
+fn answer(annotation: &mut Annotation, posted: &Posted, label: bool) -> Result<Reply, Failure> {
+    let rater = Annotation::rater(&posted.rater)
+        .ok_or_else(|| Failure::invalid(Some("rater"), "a name has 1 to 40 characters"))?;
     if label {
         let (Some(index), Some(given)) = (posted.index, posted.answer) else {
-            return error(StatusCode::BAD_REQUEST, "a label needs index and answer");
+            return Err(Failure::invalid(None, "a label needs index and answer"));
         };
-        match annotation.label(rater, index, given) {
-            Ok(true) => {}
-            Ok(false) => return error(StatusCode::NOT_FOUND, "no such pair"),
-            Err(failed) => {
-                return error(StatusCode::INTERNAL_SERVER_ERROR, &failed.to_string());
-            }
+        let written = annotation.label(rater, index, given);
+        if !written.map_err(|e| Failure::refused(Refusal::Broken(e.to_string())))? {
+            return Err(Failure::not_found("no such pair"));
         }
     }
     let progress = annotation.progress(rater);
     let wanted = if label { None } else { posted.index };
     let item = wanted.or(progress.next).and_then(|index| annotation.item(rater, index));
-    let content = json!({ "progress": progress, "item": item });
-    reply(StatusCode::OK, "application/json", content.to_string())
-}
-
-fn error(status: StatusCode, reason: &str) -> Reply {
-    reply(status, "application/json", json!({ "error": reason }).to_string())
-}
-
-fn reply(status: StatusCode, content_type: &'static str, body: String) -> Reply {
-    let mut reply = Response::new(Full::new(Bytes::from(body)));
-    *reply.status_mut() = status;
-    let policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
-                  connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    for (name, value) in [
-        (CONTENT_TYPE, content_type),
-        (CONTENT_SECURITY_POLICY, policy),
-        (CACHE_CONTROL, "no-store"),
-    ] {
-        reply.headers_mut().insert(name, hyper::header::HeaderValue::from_static(value));
-    }
-    reply
+    Ok(json(&json!({ "progress": progress, "item": item })))
 }

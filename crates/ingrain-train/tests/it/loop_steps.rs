@@ -67,6 +67,57 @@ fn a_loss_that_is_not_a_number_stops_with_step_examples_and_advice() {
 }
 
 #[test]
+fn an_exploding_loss_stops_before_the_weights_move() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    // 7 passes of up to two examples a step; from the second epoch on one example costs a thousandfold.
+    let exploding = Distance { exploding: Some((6, 12)), ..Distance::default() };
+    let error = train(dir.path(), &exploding, &config(), &Recorder::default()).expect_err("bang");
+    let TrainError::Exploding { loss, usual, step, ref examples, .. } = error else {
+        panic!("{error}");
+    };
+    assert!(loss > 20.0 * usual && step > 3, "{loss} {usual} {step}");
+    assert!(examples.contains("pair-6"), "{examples}");
+    let message = error.to_string();
+    assert!(message.contains("lower `learning_rate`"), "{message}");
+    // Without the example the run goes on from the last saved step and ends.
+    let resumed = train(dir.path(), &Distance::default(), &config(), &Recorder::default());
+    assert_eq!(resumed.expect("ends").parameters.bits(), undisturbed(&config()).parameters.bits());
+
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let exploding = Distance { exploding: Some((6, 12)), ..Distance::default() };
+    let unchecked = TrainConfig { explosion_factor: None, ..config() };
+    train(dir.path(), &exploding, &unchecked, &Recorder::default()).expect("goes on regardless");
+}
+
+#[test]
+fn a_cost_may_depend_on_its_whole_batch_and_on_those_before() {
+    let objective = || Distance { depends_on_batch: true, ..Distance::default() };
+    let run = |config: &TrainConfig| {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let recorder = Recorder::default();
+        let trained = train(dir.path(), &objective(), config, &recorder).expect("trains");
+        (trained, recorder.metric("carried"))
+    };
+    let whole = run(&TrainConfig { micro_batch_tokens: 10_000, ..config() });
+    let single = run(&TrainConfig { micro_batch_tokens: 1, ..config() });
+    for (a, b) in whole.1.iter().zip(&single.1) {
+        assert!((a - b).abs() < 1e-12, "{a} {b}");
+    }
+    assert!(whole.0.parameters.distance(&single.0.parameters) < 2e-6);
+    // What is carried is part of a checkpoint.
+    let expected = run(&config());
+    let dir = tempfile::tempdir().expect("temporary directory");
+    for step in 1..9 {
+        train(dir.path(), &objective(), &config(), &Recorder::stopping_after(step))
+            .expect_err("interrupted");
+    }
+    let recorder = Recorder::default();
+    let resumed = train(dir.path(), &objective(), &config(), &recorder).expect("ends");
+    assert_eq!(resumed.parameters.bits(), expected.0.parameters.bits());
+    assert_eq!(recorder.metric("carried").last(), expected.1.last());
+}
+
+#[test]
 fn a_cost_that_forgets_the_parameters_is_an_error_not_a_panic() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let untracked = Distance { untracked: true, ..Distance::default() };

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use burn::tensor::{Device, Tensor};
 use ingrain_run::{Event, Interrupt, Observer};
 use ingrain_train::{
-    Cost, ExampleSize, Metrics, Objective, Parameters, TrainConfig, TrainError, TrainRun, Trained,
-    fit,
+    Cost, ExampleSize, Metrics, Objective, Parameters, Statistics, TrainConfig, TrainError,
+    TrainRun, Trained, fit,
 };
 
 pub(crate) const EXAMPLES: usize = 10;
@@ -60,6 +60,10 @@ pub(crate) struct Distance {
     pub(crate) fails_after: Option<usize>,
     /// Whether the cost forgets the parameters.
     pub(crate) untracked: bool,
+    /// The example whose cost is a thousandfold from this call on.
+    pub(crate) exploding: Option<(usize, usize)>,
+    /// Whether every cost depends on the mean index of its whole batch, and on those before.
+    pub(crate) depends_on_batch: bool,
     pub(crate) calls: AtomicUsize,
 }
 
@@ -78,6 +82,9 @@ impl Objective<Named> for Distance {
             let target = Tensor::<2>::from_data([[x.sin(), (1.3 * x).cos()]], &device);
             loss = loss + (value.clone() - target).square().sum();
         }
+        if self.exploding.is_some_and(|(bad, from)| examples.contains(&bad) && call >= from) {
+            loss = loss.mul_scalar(1000.0);
+        }
         if self.poisoned.is_some_and(|bad| examples.contains(&bad)) {
             loss = loss * f32::NAN;
         }
@@ -88,6 +95,32 @@ impl Objective<Named> for Distance {
         let mut metrics = Metrics::default();
         metrics.add("mean_index", examples.iter().sum::<usize>() as f64, weight);
         Ok(Cost { loss, weight, tokens: 5 * examples.len() as u64, metrics })
+    }
+
+    fn statistics(&self, examples: &[usize], _: &Named) -> Result<Metrics, TrainError> {
+        let mut metrics = Metrics::default();
+        if self.depends_on_batch {
+            metrics.add("mean", examples.iter().sum::<usize>() as f64, examples.len() as f64);
+        }
+        Ok(metrics)
+    }
+
+    fn carry(&self, before: &Statistics, batch: Statistics) -> Statistics {
+        let mean = |of: &Statistics| of.get("mean").copied().unwrap_or(0.0);
+        Statistics::from([("mean".to_owned(), (mean(before) + mean(&batch)) / 3.0)])
+    }
+
+    fn cost_given(
+        &self,
+        examples: &[usize],
+        parameters: &Named,
+        statistics: &Statistics,
+    ) -> Result<Cost, TrainError> {
+        let cost = self.cost(examples, parameters)?;
+        let factor = if self.depends_on_batch { 1.0 + statistics["mean"] } else { 1.0 };
+        let mut metrics = cost.metrics;
+        metrics.add("carried", statistics["mean"], 1.0);
+        Ok(Cost { loss: cost.loss.mul_scalar(factor), metrics, ..cost })
     }
 
     fn example_name(&self, example: usize) -> String {

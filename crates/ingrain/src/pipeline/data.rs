@@ -1,22 +1,22 @@
 //! Stages that make data: prompts, replies, pairs, reflections, conversations, transcripts.
 
-use ingrain_chat::{ChatModel, Message, Recorded, Sampling};
+use ingrain_chat::{ChatModel, Message, Sampling};
 use ingrain_constitution::InteractionKind;
 use ingrain_data::{
     Assembly, Conversation, Generation, InteractionPlan, InteractionTurn, PairFilter, Prompt,
     Reply, Transcript, self_interaction, self_reflection, student_replies, teacher_replies,
 };
-use ingrain_lm::{Adapter, LocalModel};
+use ingrain_lm::{Adapter, LocalModel, ModelSource};
 use ingrain_run::{Event, JsonlStore, Manifest, StageRun, read_jsonl, write_jsonl};
 
 use super::{Context, Teacher};
-use crate::PipelineError;
+use crate::{IntrospectionAuthor, PipelineError};
 
 impl Context<'_> {
     /// `prompts.jsonl`, `teacher.jsonl`, `student.jsonl`, `pairs.jsonl`.
     pub(crate) fn data(&self, manifest: &mut Manifest) -> Result<(), PipelineError> {
-        let prompts = Prompt::of_constitution(&self.persona.constitution);
-        let plan = self.plan("prompts")?.writes(["prompts.jsonl"]);
+        let prompts = self.persona.prompts();
+        let plan = self.plan("prompts")?.json("prompts", &prompts)?.writes(["prompts.jsonl"]);
         self.stage(manifest, &plan, |stage| {
             write_jsonl(stage.file("prompts.jsonl"), &prompts)?;
             stage.count("prompts.jsonl", prompts.len() as u64);
@@ -34,19 +34,14 @@ impl Context<'_> {
             .json("sampling", &data.teacher)?
             .json("samples", &data.samples_per_question)?;
         let plan = match self.teacher {
-            Teacher::Recorded(path) => plan.file("recorded", path)?,
+            Teacher::Recorded(recorded) => plan.json("recorded", &recorded.lines())?,
             Teacher::Model(_, name) => plan.text("teacher", name),
         };
         let plan = plan.after(["prompts"]).writes(["teacher.jsonl"]);
-        let constitution = &self.persona.constitution;
-        let system = self.prompts.teacher_system(constitution, &self.recipe.assistant_name)?;
+        let system = self.teacher_system()?;
         self.stage(manifest, &plan, |stage| {
-            let recorded;
             let model: &dyn ChatModel = match self.teacher {
-                Teacher::Recorded(path) => {
-                    recorded = Recorded::open(path)?;
-                    &recorded
-                }
+                Teacher::Recorded(recorded) => recorded,
                 Teacher::Model(model, _) => *model,
             };
             let mut store = JsonlStore::<Reply>::open(stage.file("teacher.jsonl"))?;
@@ -56,6 +51,12 @@ impl Context<'_> {
             stage.count("teacher.jsonl", store.len() as u64);
             Ok(())
         })
+    }
+
+    /// The system prompt of whoever shows how.
+    pub(crate) fn teacher_system(&self) -> Result<String, PipelineError> {
+        let constitution = self.persona.constitution();
+        Ok(self.prompts.teacher_system(constitution, &self.recipe.assistant_name)?)
     }
 
     fn student(&self, manifest: &mut Manifest, prompts: &[Prompt]) -> Result<(), PipelineError> {
@@ -111,38 +112,66 @@ impl Context<'_> {
         })
     }
 
-    /// `reflections.jsonl`, `interactions.jsonl`, `introspection.jsonl`, all by the distilled model.
+    /// `reflections.jsonl`, `interactions.jsonl`, `introspection.jsonl`, by the distilled model unless the
+    /// recipe names another author.
     pub(crate) fn introspection_data(
         &self,
         manifest: &mut Manifest,
         distilled: &Adapter,
     ) -> Result<(), PipelineError> {
-        let model = self.model.with_weights(self.model.model.clone().fold(distilled));
-        self.reflections(manifest, &model)?;
-        self.interactions(manifest, &model)?;
+        let own;
+        let author: &dyn ChatModel = match &self.recipe.introspection.author {
+            IntrospectionAuthor::Distilled => {
+                own = self.model.with_weights(self.model.model.clone().fold(distilled));
+                &own
+            }
+            IntrospectionAuthor::Base => &self.model,
+            IntrospectionAuthor::Model(spec) => {
+                let files = spec.parse::<ModelSource>()?.resolve(self.observer)?;
+                let mut model = LocalModel::load(&files, self.model.model.device())?;
+                model.interrupt = self.interrupt.clone();
+                own = model;
+                &own
+            }
+            IntrospectionAuthor::Teacher => match self.teacher {
+                Teacher::Model(model, _) => *model,
+                Teacher::Recorded(_) => {
+                    return Err(PipelineError::Recipe {
+                        path: "introspection.author".into(),
+                        reason: "the teacher is a file of recorded replies, which holds no introspective \
+                                 texts; give a model as teacher, or another author"
+                            .into(),
+                    });
+                }
+            },
+        };
+        self.reflections(manifest, author)?;
+        self.interactions(manifest, author)?;
         self.transcripts(manifest)
     }
 
     fn reflections(
         &self,
         manifest: &mut Manifest,
-        model: &LocalModel,
+        model: &dyn ChatModel,
     ) -> Result<(), PipelineError> {
         let recipe = &self.recipe.introspection;
-        let constitution = &self.persona.constitution;
+        let constitution = self.persona.constitution();
         let system = self.prompts.reflection_system(constitution, &self.recipe.assistant_name)?;
         let tasks = self.prompts.reflection_tasks()?;
+        let samples = if recipe.texts.reflections() { recipe.reflections_per_task } else { 0 };
         let plan = self
             .plan("reflections")?
             .json("sampling", &recipe.reflection)?
-            .json("samples", &recipe.reflections_per_task)?
+            .json("samples", &samples)?
+            .json("author", &recipe.author)?
             .json("batch_size", &self.recipe.data.batch_size)?
             .after(["distillation"])
             .writes(["reflections.jsonl"]);
         self.stage(manifest, &plan, |stage| {
             let mut store = JsonlStore::<Reply>::open(stage.file("reflections.jsonl"))?;
             let generation = self.generation("reflections", model, &recipe.reflection, stage);
-            self_reflection(&generation, &system, &tasks, recipe.reflections_per_task, &mut store)?;
+            self_reflection(&generation, &system, &tasks, samples, &mut store)?;
             stage.count("reflections.jsonl", store.len() as u64);
             Ok(())
         })
@@ -151,21 +180,22 @@ impl Context<'_> {
     fn interactions(
         &self,
         manifest: &mut Manifest,
-        model: &LocalModel,
+        model: &dyn ChatModel,
     ) -> Result<(), PipelineError> {
         let recipe = &self.recipe.introspection;
+        let talks = recipe.texts.interactions();
         let plans = [InteractionKind::Free, InteractionKind::Leading]
             .into_iter()
             .map(|kind| {
                 let plan = InteractionPlan::new(
-                    &self.prompts,
-                    &self.persona.constitution,
+                    self.prompts,
+                    self.persona.constitution(),
                     &self.recipe.assistant_name,
                     kind,
                     self.recipe.fidelity,
                 )?;
                 Ok(InteractionPlan {
-                    conversations: recipe.conversations_per_kind,
+                    conversations: if talks { recipe.conversations_per_kind } else { 0 },
                     turns: recipe.turns,
                     unfinished: recipe.unfinished,
                     ..plan
@@ -176,6 +206,7 @@ impl Context<'_> {
             .plan("interactions")?
             .json("sampling", &recipe.interaction)?
             .json("plans", &plans)?
+            .json("author", &recipe.author)?
             .json("batch_size", &self.recipe.data.batch_size)?
             .after(["distillation"])
             .writes(["interactions.turns.jsonl", "interactions.jsonl"]);

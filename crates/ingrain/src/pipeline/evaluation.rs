@@ -115,7 +115,7 @@ impl Context<'_> {
         })
     }
 
-    fn measure(
+    pub(crate) fn measure(
         &self,
         model: &LocalModel,
         pairs: &[PreferencePair],
@@ -164,7 +164,10 @@ impl Context<'_> {
         if self.interrupt.is_requested() { Err(PipelineError::Interrupted) } else { Ok(()) }
     }
 
-    fn read_json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, PipelineError> {
+    pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
+        &self,
+        name: &str,
+    ) -> Result<T, PipelineError> {
         let path = self.run.file(name);
         let bytes = std::fs::read(&path)
             .map_err(|source| PipelineError::Io { path: path.clone(), source })?;
@@ -172,9 +175,10 @@ impl Context<'_> {
     }
 }
 
-struct Measured {
-    scores: Vec<PairScore>,
-    perplexity: f64,
+/// One model on the held-out pairs and on the neutral text.
+pub(crate) struct Measured {
+    pub(crate) scores: Vec<PairScore>,
+    pub(crate) perplexity: f64,
 }
 
 fn stage_started(stage: &StageRun<'_>, persona: &str, questions: usize) {

@@ -6,27 +6,43 @@
 mod data;
 mod evaluation;
 mod persona;
+mod subset;
 mod training;
 
-use std::path::PathBuf;
+pub(crate) use subset::nested;
+pub(crate) use training::reference_cache;
 
-use ingrain_chat::ChatModel;
-use ingrain_constitution::PromptSet;
+use std::path::{Path, PathBuf};
+
+use ingrain_chat::{ChatModel, Recorded};
+use ingrain_constitution::{Contribution, PromptSet};
 use ingrain_lm::{LocalModel, ModelSource};
+use ingrain_report::Report;
 use ingrain_run::{
     Interrupt, Manifest, Observer, RunDir, StagePlan, StageRun, StageSummary, Summary,
     peak_rss_bytes, write_atomic, write_json_atomic,
 };
+use serde_json::json;
 
 use crate::{Persona, PipelineError, Recipe};
 
 /// Where the "chosen" replies come from.
 #[derive(Clone)]
 pub enum Teacher<'a> {
-    /// A file of recorded replies.
-    Recorded(PathBuf),
+    /// Replies that were written down.
+    Recorded(Recorded),
     /// A model that is given the constitution as system prompt; the name goes into the manifest.
     Model(&'a dyn ChatModel, String),
+}
+
+impl Teacher<'_> {
+    /// A file of recorded replies.
+    ///
+    /// # Errors
+    /// [`PipelineError::Chat`] naming the file, and the line where one is wrong.
+    pub fn recorded(path: impl AsRef<Path>) -> Result<Self, PipelineError> {
+        Ok(Self::Recorded(Recorded::open(path)?))
+    }
 }
 
 /// One run of a recipe for a persona.
@@ -37,6 +53,8 @@ pub struct Pipeline<'a> {
     pub persona: Persona,
     /// Who shows how.
     pub teacher: Teacher<'a>,
+    /// What the models read: [`PromptSet::embedded`], or a folder's.
+    pub prompts: PromptSet,
     /// `cpu`, `ndarray`, `cuda`, `cuda:N`.
     pub device: String,
     /// The run directory.
@@ -54,7 +72,7 @@ pub(crate) struct Context<'a> {
     pub(crate) recipe: &'a Recipe,
     pub(crate) persona: &'a Persona,
     pub(crate) teacher: &'a Teacher<'a>,
-    pub(crate) prompts: PromptSet,
+    pub(crate) prompts: &'a PromptSet,
     pub(crate) model: LocalModel,
     pub(crate) run: RunDir,
     pub(crate) observer: &'a dyn Observer,
@@ -62,36 +80,14 @@ pub(crate) struct Context<'a> {
 }
 
 impl Pipeline<'_> {
-    /// Runs every stage that is not finished yet, and writes `summary.json`.
+    /// Runs every stage that is not finished yet, and writes `summary.json` and
+    /// `report.html`.
     ///
     /// # Errors
     /// [`PipelineError::Interrupted`] after a request to stop; otherwise that of the stage that
     /// failed. What is finished stays.
     pub fn run(&self) -> Result<Summary, PipelineError> {
-        let run = RunDir::open(&self.out)?;
-        let mut manifest = Manifest::open(run.path())?;
-        if !self.resume {
-            manifest.forget_all()?;
-        }
-        write_atomic(run.file("recipe.yaml"), self.recipe.to_yaml()?.as_bytes())?;
-        let device = ingrain_lm::device(&self.device)?;
-        let files = self.recipe.model.parse::<ModelSource>()?.resolve(self.observer)?;
-        let mut model = LocalModel::load(&files, &device)?;
-        model.interrupt = self.interrupt.clone();
-        manifest.set_version("ingrain", env!("CARGO_PKG_VERSION"))?;
-        manifest.set_fact("model", serde_json::to_value(&model.identity).unwrap_or_default())?;
-        manifest.set_fact("persona", serde_json::Value::from(self.persona.name()))?;
-        manifest.set_fact("device", serde_json::Value::from(self.device.as_str()))?;
-        let context = Context {
-            recipe: &self.recipe,
-            persona: &self.persona,
-            teacher: &self.teacher,
-            prompts: PromptSet::embedded(),
-            model,
-            run,
-            observer: self.observer,
-            interrupt: &self.interrupt,
-        };
+        let (context, mut manifest) = self.open()?;
         context.data(&mut manifest)?;
         let distilled = context.distillation(&mut manifest)?;
         context.introspection_data(&mut manifest, &distilled)?;
@@ -113,22 +109,73 @@ impl Pipeline<'_> {
             samples: evaluated.samples,
         };
         write_json_atomic(context.run.file("summary.json"), &summary)?;
+        Report::open(&[context.run.path()])?.write(context.run.path())?;
         Ok(summary)
+    }
+
+    /// Locks the run directory, loads the model, and writes the resolved recipe down.
+    pub(crate) fn open(&self) -> Result<(Context<'_>, Manifest), PipelineError> {
+        let run = RunDir::open(&self.out)?;
+        let mut manifest = Manifest::open(run.path())?;
+        if !self.resume {
+            manifest.forget_all()?;
+        }
+        write_atomic(run.file("recipe.yaml"), self.recipe.to_yaml()?.as_bytes())?;
+        let constitution = self.persona.constitution().to_yaml();
+        write_atomic(run.file("constitution.yaml"), constitution.as_bytes())?;
+        let device = ingrain_lm::device(&self.device)?;
+        let files = self.recipe.model.parse::<ModelSource>()?.resolve(self.observer)?;
+        let mut model = LocalModel::load(&files, &device)?;
+        model.interrupt = self.interrupt.clone();
+        self.set_facts(&mut manifest, &model)?;
+        let context = Context {
+            recipe: &self.recipe,
+            persona: &self.persona,
+            teacher: &self.teacher,
+            prompts: &self.prompts,
+            model,
+            run,
+            observer: self.observer,
+            interrupt: &self.interrupt,
+        };
+        Ok((context, manifest))
+    }
+
+    /// What the manifest says of the run as a whole.
+    fn set_facts(&self, manifest: &mut Manifest, model: &LocalModel) -> Result<(), PipelineError> {
+        let Persona { blend, parts } = &self.persona;
+        let provenance = |(a, from): (usize, &Contribution)| {
+            json!({"assertion": a, "persona": from.persona, "of_its_own": from.assertion,
+                "share": from.share})
+        };
+        manifest.set_version("ingrain", env!("CARGO_PKG_VERSION"))?;
+        manifest.set_fact("model", json!(model.identity))?;
+        manifest.set_fact("device", self.device.as_str())?;
+        manifest.set_fact("persona", self.persona.name())?;
+        manifest.set_fact(
+            "prompt_set",
+            json!({"version": self.prompts.version(), "sha256": self.prompts.hash()}),
+        )?;
+        if parts.len() > 1 {
+            let provenance: Vec<_> = blend.provenance.iter().enumerate().map(provenance).collect();
+            manifest.set_fact("composition", json!({"parts": parts, "provenance": provenance}))?;
+        }
+        Ok(())
     }
 }
 
 impl Context<'_> {
     /// A stage's plan, with what every stage depends on.
-    fn plan(&self, name: &str) -> Result<StagePlan, PipelineError> {
+    pub(crate) fn plan(&self, name: &str) -> Result<StagePlan, PipelineError> {
         Ok(StagePlan::new(name)
             .json("seed", &self.recipe.seed)?
             .json("model", &self.model.identity)?
-            .text("constitution", &self.persona.constitution.content_hash())
+            .text("constitution", &self.persona.constitution().content_hash())
             .text("prompt_set", &self.prompts.hash()))
     }
 
     /// Runs a stage under the manifest and turns a request to stop into the one error for it.
-    fn stage(
+    pub(crate) fn stage(
         &self,
         manifest: &mut Manifest,
         plan: &StagePlan,

@@ -8,7 +8,7 @@ use ingrain_lm::{Adapter, SelfTest, merge_exact};
 use ingrain_run::{Manifest, read_jsonl, write_atomic};
 
 use super::Context;
-use crate::{PipelineError, card};
+use crate::{IntrospectionBase, PipelineError, card};
 
 /// Pairs whose chosen replies the self-test scores.
 const CASES: usize = 8;
@@ -32,10 +32,13 @@ impl Context<'_> {
             .after(["distillation", "introspection"])
             .writes(["persona"]);
         self.stage(manifest, &plan, |stage| {
-            let merged = merge_exact(&[
-                (distilled, weights.distillation),
-                (introspection, weights.introspection),
-            ])?;
+            let distillation = match self.recipe.introspection.base {
+                IntrospectionBase::Folded => weights.distillation,
+                // The introspection adapter holds the distilled update as well.
+                IntrospectionBase::Adapter => weights.distillation - weights.introspection,
+            };
+            let merged =
+                merge_exact(&[(distilled, distillation), (introspection, weights.introspection)])?;
             let pairs: Vec<PreferencePair> = read_jsonl(stage.file("pairs.jsonl"))?;
             let dir = stage.file("persona");
             merged.save(&dir, &self.model.identity.source)?;

@@ -8,7 +8,8 @@ use ingrain_run::{Manifest, StageRun, derive_seed, read_jsonl, sha256_file};
 use ingrain_train::TrainRun;
 
 use super::Context;
-use crate::{PipelineError, TrainingPrecision};
+use super::subset::nested;
+use crate::{IntrospectionBase, PipelineError, TrainingPrecision};
 
 impl Context<'_> {
     /// `distillation/`: an adapter that prefers the teacher's replies to the student's.
@@ -17,12 +18,14 @@ impl Context<'_> {
         let plan = self
             .plan("distillation")?
             .json("config", config)?
+            .json("max_pairs", &self.recipe.data.max_pairs)?
             .json("lora", &self.recipe.lora)?
             .json("training_precision", &self.recipe.training_precision)?
             .after(["pairs"])
             .writes(["distillation"]);
         self.stage(manifest, &plan, |stage| {
             let pairs: Vec<PreferencePair> = read_jsonl(stage.file("pairs.jsonl"))?;
+            let pairs = nested(pairs, self.recipe.data.max_pairs, self.recipe.seed);
             let (pairs, long) = tokenize_pairs(&pairs, &self.model.tokenizer, config.max_length)?;
             if !long.is_empty() {
                 let limit = config.max_length;
@@ -33,7 +36,14 @@ impl Context<'_> {
             }
             let dir = stage.file("distillation");
             let (model, base) = self.trainee(self.model.model.clone(), String::new())?;
-            let trainer = DpoTrainer { model: &model, base: &base, pairs: &pairs, config };
+            let cache = reference_cache();
+            let trainer = DpoTrainer {
+                model: &model,
+                base: &base,
+                pairs: &pairs,
+                config,
+                reference_cache: Some(&cache),
+            };
             let initial = self.fresh_adapter("distillation")?;
             let trained = trainer.fit(initial, &self.train_run("distillation", &dir, stage))?;
             Ok(trained.parameters.save(&dir, &self.model.identity.source)?)
@@ -52,11 +62,15 @@ impl Context<'_> {
             .plan("introspection")?
             .json("config", config)?
             .json("lora", &self.recipe.lora)?
+            .json("base", &self.recipe.introspection.base)?
+            .json("max_transcripts", &self.recipe.introspection.max_transcripts)?
             .json("training_precision", &self.recipe.training_precision)?
             .after(["distillation", "transcripts"])
             .writes(["introspection"]);
         self.stage(manifest, &plan, |stage| {
             let transcripts: Vec<Transcript> = read_jsonl(stage.file("introspection.jsonl"))?;
+            let limit = self.recipe.introspection.max_transcripts;
+            let transcripts = nested(transcripts, limit, self.recipe.seed);
             let (transcripts, cuts) = tokenize_transcripts(
                 &transcripts,
                 &self.model.tokenizer,
@@ -68,11 +82,19 @@ impl Context<'_> {
                 self.note("introspection", format!("{}: {} tokens, {kept}", cut.id, cut.tokens));
             }
             let dir = stage.file("introspection");
-            let folded = self.model.model.clone().fold(distilled);
-            let (model, base) = self.trainee(folded, format!("+{}", self.distilled_sha256()?))?;
+            let (model, folded, initial) = match self.recipe.introspection.base {
+                IntrospectionBase::Folded => (
+                    self.model.model.clone().fold(distilled),
+                    format!("+{}", self.distilled_sha256()?),
+                    self.fresh_adapter("introspection")?,
+                ),
+                IntrospectionBase::Adapter => {
+                    (self.model.model.clone(), String::new(), distilled.clone())
+                }
+            };
+            let (model, base) = self.trainee(model, folded)?;
             let trainer =
                 SftTrainer { model: &model, base: &base, transcripts: &transcripts, config };
-            let initial = self.fresh_adapter("introspection")?;
             let trained = trainer.fit(initial, &self.train_run("introspection", &dir, stage))?;
             Ok(trained.parameters.save(&dir, &self.model.identity.source)?)
         })?;
@@ -81,7 +103,7 @@ impl Context<'_> {
 
     /// The model as training computes it, and the name of those weights: the base's digest, what was
     /// folded into it, and the arithmetic.
-    fn trainee(
+    pub(crate) fn trainee(
         &self,
         model: CausalLm,
         folded: String,
@@ -94,16 +116,16 @@ impl Context<'_> {
     }
 
     /// Names the weights that introspection trains on, beside the base's own digest.
-    fn distilled_sha256(&self) -> Result<String, PipelineError> {
+    pub(crate) fn distilled_sha256(&self) -> Result<String, PipelineError> {
         Ok(sha256_file(self.run.file("distillation/adapter_model.safetensors"))?)
     }
 
-    fn fresh_adapter(&self, stage: &str) -> Result<Adapter, PipelineError> {
+    pub(crate) fn fresh_adapter(&self, stage: &str) -> Result<Adapter, PipelineError> {
         let seed = derive_seed(self.recipe.seed, stage, 0);
         Ok(Adapter::init(&self.model.model, &self.recipe.lora, seed)?)
     }
 
-    fn train_run<'r>(
+    pub(crate) fn train_run<'r>(
         &'r self,
         stage: &'r str,
         dir: &'r std::path::Path,
@@ -111,4 +133,9 @@ impl Context<'_> {
     ) -> TrainRun<'r> {
         TrainRun { stage, dir, resume: run.is_resumed(), observer: run, interrupt: self.interrupt }
     }
+}
+
+/// Reference log-probabilities of all runs of this user.
+pub(crate) fn reference_cache() -> std::path::PathBuf {
+    ingrain_lm::cache_dir().join("reference_logps")
 }

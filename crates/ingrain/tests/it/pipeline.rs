@@ -4,9 +4,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ingrain::PipelineError;
+use ingrain::constitution::{Constitution, PromptSet};
 use ingrain::data::PreferencePair;
 use ingrain::lm::{Adapter, LocalModel, ModelSource, SelfTest};
-use ingrain::run::{Event, Interrupt, Observer, Recorder, Silent, read_jsonl, sha256_file};
+use ingrain::run::{
+    Event, Interrupt, Manifest, Observer, Recorder, Silent, read_jsonl, sha256_file,
+};
 
 use crate::tiny;
 
@@ -62,6 +65,8 @@ fn a_run_leaves_everything_that_its_directory_promises() {
     );
     let trained = summary.stages.iter().find(|s| s.name == "distillation").expect("trained");
     assert!(trained.tokens > 0 && trained.seconds > 0.0);
+    let page = fs::read_to_string(run.join("report.html")).expect("report");
+    assert!(page.contains("<h1>tiny in") && !page.contains("could not be read"));
     let card = fs::read_to_string(run.join("persona/README.md")).expect("model card");
     assert!(card.contains("1. I keep my answers dry.") && card.contains("sha256"));
     let config = fs::read_to_string(run.join("persona/adapter_config.json")).expect("config");
@@ -95,6 +100,41 @@ fn a_second_run_reuses_every_finished_stage_and_says_so() {
     assert_eq!(reused, 11);
     assert_eq!(first.heldout, second.heldout);
     assert_eq!(before, contents(&dir.path().join("run")));
+}
+
+#[test]
+fn a_mix_of_personas_trains_on_both_and_the_manifest_says_who_and_which_prompts() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let prompts = dir.path().join("prompts");
+    fs::create_dir(&prompts).expect("a folder");
+    fs::write(prompts.join("VERSION"), "2.0.0-mine\n").expect("written");
+    fs::write(prompts.join("reflection_tasks.jinja"), "letter: Write a letter.\n")
+        .expect("written");
+    let prompts = PromptSet::from_dir(&prompts).expect("valid");
+    let hash = prompts.hash();
+    let persona = tiny::mix(dir.path());
+    assert_eq!(persona.name(), "tiny50-warm50");
+    tiny::run_persona(persona, prompts, dir.path(), tiny::recipe(), &Silent, &Interrupt::new())
+        .expect("runs");
+
+    let run = dir.path().join("run");
+    let pairs: Vec<PreferencePair> = read_jsonl(run.join("pairs.jsonl")).expect("pairs");
+    let chosen: Vec<&str> = pairs.iter().map(PreferencePair::chosen_text).collect();
+    // The question that both have is asked once and answered by the first.
+    assert_eq!(
+        chosen,
+        ["It was on sale.", "Upright, mostly.", "Glad you came.", "Of course, dear."]
+    );
+    let manifest = Manifest::open(&run).expect("a manifest");
+    let facts = manifest.facts();
+    assert_eq!(facts["prompt_set"]["version"], "2.0.0-mine");
+    assert_eq!(facts["prompt_set"]["sha256"], hash);
+    assert_eq!(facts["composition"]["parts"][1]["share"], 0.5);
+    assert_eq!(facts["composition"]["provenance"][1]["persona"], "warm");
+    let blended = Constitution::from_path(run.join("constitution.yaml")).expect("a constitution");
+    assert_eq!(blended.name.as_str(), "tiny50-warm50");
+    let heldout: Vec<serde_json::Value> = read_jsonl(run.join("eval/samples.jsonl")).expect("two");
+    assert_eq!(heldout.len(), 2, "each question once");
 }
 
 /// Raises the interrupt when the n-th piece of new work is done.

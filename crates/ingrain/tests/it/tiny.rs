@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use ingrain::constitution::PromptSet;
 use ingrain::run::{Interrupt, Observer, Summary};
-use ingrain::{Persona, Pipeline, PipelineError, Recipe, Teacher};
+use ingrain::{Persona, Pipeline, PipelineError, Recipe};
 use tempfile::TempDir;
 
 const CONSTITUTION: &str = "\
@@ -52,6 +53,20 @@ evaluation:
   sampling: {max_new_tokens: 8}
 ";
 
+const WARM: &str = "\
+name: warm
+summary: Warm and near.
+assertions:
+  - text: I welcome whoever comes.
+    facet: trait
+    questions: [May I come in?, Do you like me?, Why is the sky blue?]
+";
+
+const WARM_TEACHER: &str = r#"{"question": "May I come in?", "sample": 0, "reply": "Glad you came."}
+{"question": "Do you like me?", "sample": 0, "reply": "Of course, dear."}
+{"question": "Why is the sky blue?", "sample": 0, "reply": "To cheer you up."}
+"#;
+
 /// Path of a fixture of the repository.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name)
@@ -92,6 +107,15 @@ pub(crate) fn persona(dir: &Path) -> Persona {
     Persona::find("tiny", &[dir.to_owned()]).expect("just written")
 }
 
+/// A mix of the tiny persona and a warm one, in equal shares.
+pub(crate) fn mix(dir: &Path) -> Persona {
+    persona(dir);
+    fs::write(dir.join("warm.yaml"), WARM).expect("written");
+    fs::write(dir.join("warm.teacher.jsonl"), WARM_TEACHER).expect("written");
+    fs::write(dir.join("warm.heldout.jsonl"), HELDOUT).expect("written");
+    Persona::find("tiny + warm", &[dir.to_owned()]).expect("just written")
+}
+
 /// Runs the pipeline in `dir/run`.
 pub(crate) fn run(
     dir: &Path,
@@ -100,11 +124,24 @@ pub(crate) fn run(
     interrupt: &Interrupt,
 ) -> Result<Summary, PipelineError> {
     let persona = persona(dir);
-    let teacher = Teacher::Recorded(persona.teacher.clone().expect("written beside"));
+    run_persona(persona, PromptSet::default(), dir, recipe, observer, interrupt)
+}
+
+/// Runs the pipeline for any persona.
+pub(crate) fn run_persona(
+    persona: Persona,
+    prompts: PromptSet,
+    dir: &Path,
+    recipe: Recipe,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Summary, PipelineError> {
+    let teacher = persona.recorded_teacher()?;
     Pipeline {
         recipe,
         persona,
         teacher,
+        prompts,
         device: "cpu".into(),
         out: dir.join("run"),
         resume: true,

@@ -33,17 +33,18 @@ pub(super) fn forward(
     adapter: Option<&LayerAdapter>,
     cache: Option<&mut LayerCache>,
 ) -> Option<Tensor<2>> {
-    if cache.as_deref().is_some_and(|cache| span.seq > 1 && cache.len() > 0) {
+    if !layer.is_plain(config, span) {
         return None;
     }
     let mut nodes = Nodes::default();
     let x = nodes.read(x)?;
     let block = Block::read(layer, config, span, adapter, &mut nodes)?;
+    let cache = cache.zip(span.placement.as_ref());
     if nodes.any_tracked() && cache.is_some() {
         return None;
     }
     let rows = span.batch * span.seq;
-    let (y, saved) = pass::forward(&block, x, span.mask.gaps(), cache)?;
+    let (y, saved) = pass::forward(&block, x, cache)?;
     let shape = [rows, config.hidden_size];
     Some(match nodes.any_tracked() {
         true => node::attach(y, shape, nodes, block, saved, span.recompute),

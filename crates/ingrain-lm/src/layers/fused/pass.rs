@@ -1,14 +1,13 @@
 //! The block over slices: forward, and backward from what the forward kept.
 
 use std::convert::Infallible;
-use std::ops::Range;
 
 use super::Block;
 use crate::kernels::causal_attention::{self, Shape};
 use crate::kernels::linear::{self, Map, SideGradient};
 use crate::kernels::rotary::{self, Turn};
 use crate::kernels::{Dense, norm, swiglu};
-use crate::layers::cache::LayerCache;
+use crate::layers::{LayerCache, Placement};
 use crate::lora::Projection;
 
 /// What the backward pass needs of the forward pass; what is cheap to compute again is not in it.
@@ -86,22 +85,21 @@ impl Saved {
 
 /// The output of the block for `x: [tokens, hidden]`.
 ///
-/// With a cache, keys and values are appended to it; a single token a row then attends to all of it but
-/// `hidden`. `None` if the cache is not one that kernels read.
+/// With a cache, keys and values are stored in it, and tokens that continue a slot attend to what it
+/// holds. `None` if the cache is not one that kernels read.
 pub(super) fn forward(
     block: &Block,
     x: Dense,
-    hidden: &[Range<usize>],
-    cache: Option<&mut LayerCache>,
+    cache: Option<(&mut LayerCache, &Placement)>,
 ) -> Option<(Vec<f32>, Saved)> {
     let whole = |q: &[f32], k: &[f32], v: &[f32]| causal_attention::forward(q, k, v, block.shape());
     let mut saved = Saved::until_gate::<()>(block, x, |q, k, v| {
-        let Some(cache) = cache else { return Ok(whole(q, k, v)) };
-        cache.append_values(k, v, block.seq).ok_or(())?;
-        match block.seq {
-            1 => Ok((cache.attend(q, block.heads, hidden).ok_or(())?, Vec::new())),
-            _ => Ok(whole(q, k, v)),
+        let Some((cache, placement)) = cache else { return Ok(whole(q, k, v)) };
+        cache.append_values(k, v, placement).ok_or(())?;
+        if placement.is_fresh() {
+            return Ok(whole(q, k, v));
         }
+        Ok((cache.attend(q, block.heads, placement).ok_or(())?, Vec::new()))
     })
     .ok()?;
     let product = swiglu::forward(&saved.gate, &saved.up);

@@ -2,9 +2,10 @@
 
 use burn::tensor::{Device, Distribution, Tensor};
 
-use super::super::{AttentionMask, DecoderLayer, LayerCache, Linear, Rotary, Span};
+use super::super::{DecoderLayer, KvCache, Linear, Rotary, Span};
 use super::forward;
 use crate::DecoderConfig;
+use crate::config::{Activation, Family, LayerKind, LayerRope};
 use crate::lora::{LayerAdapter, LoraPair, Projection};
 
 /// A block of random weights.
@@ -40,6 +41,17 @@ impl Case {
         let [num_heads, num_kv_heads, head_dim] = heads;
         let [hidden_size, intermediate_size] = widths;
         let config = DecoderConfig {
+            family: Family::Llama,
+            nested: false,
+            layers: vec![LayerKind::PLAIN],
+            sliding_window: None,
+            attention_scale: (head_dim as f64).powf(-0.5),
+            rope_local_theta: 100.0,
+            embed_scale: 1.0,
+            qk_norm: false,
+            output_norms: false,
+            activation: Activation::Silu,
+            final_softcap: None,
             vocab_size: 11,
             hidden_size,
             intermediate_size,
@@ -52,7 +64,8 @@ impl Case {
             rope_scaling: None,
             max_position: 512,
             tie_embeddings: true,
-            attention_bias: bias,
+            qkv_bias: bias,
+            output_bias: bias,
             mlp_bias: bias,
         };
         let projections = Projection::ALL.map(|which| {
@@ -64,7 +77,14 @@ impl Case {
             }
         });
         let norm = || normal([hidden_size], 0.3).add_scalar(1.0);
-        let layer = DecoderLayer { input_norm: norm(), post_attention_norm: norm(), projections };
+        let layer = DecoderLayer {
+            kind: LayerKind::PLAIN,
+            input_norm: norm(),
+            post_attention_norm: norm(),
+            qk_norms: None,
+            output_norms: None,
+            projections,
+        };
         let mut adapter = LayerAdapter::default();
         for (at, &which) in adapted.iter().enumerate() {
             let rank = 3 + at;
@@ -78,8 +98,8 @@ impl Case {
     }
 
     fn span(&self, batch: usize, seq: usize) -> Span {
-        let rotary = Rotary::shared(&self.config, seq, &Device::flex());
-        Span { batch, seq, rotary, mask: AttentionMask::Causal, recompute: false }
+        let rotary = Rotary::shared(&self.config, LayerRope::Global, seq, &Device::flex());
+        Span { batch, seq, rotary, window: None, placement: None, recompute: false }
     }
 }
 
@@ -230,64 +250,87 @@ fn a_frozen_factor_of_a_tracked_pair_gets_no_gradient() {
     assert!(b.grad(&gradients).is_some());
 }
 
-#[test]
-fn reading_token_by_token_equals_reading_at_once() {
-    let case = Case::new([4, 2, 16], [48, 40], true, &Projection::ALL);
-    let (batch, seq, hidden) = (3, 9, case.config.hidden_size);
-    let device = Device::flex();
-    let x = normal([batch, seq, hidden], 1.0);
-    let flat = x.clone().reshape([batch * seq, hidden]);
-    let run = |x: &Tensor<2>, span: &Span, cache: Option<&mut LayerCache>| {
-        forward(&case.layer, &case.config, x, span, Some(&case.adapter), cache).expect("on Flex")
-    };
-    let whole = run(&flat, &case.span(batch, seq), None).reshape([batch, seq, hidden]);
-    let mut cache = LayerCache::new([batch, 2, 16, 16], &device);
-    let first = 4;
-    let prompt = x.clone().narrow(1, 0, first).reshape([batch * first, hidden]);
-    let read = run(&prompt, &case.span(batch, first), Some(&mut cache));
-    assert_close(read.reshape([batch, first, hidden]), whole.clone().narrow(1, 0, first), "prompt");
-    for at in first..seq {
-        let rotary = Rotary::at(&case.config, batch, vec![at; batch], &device);
-        let span = Span { batch, seq: 1, rotary, mask: AttentionMask::Causal, recompute: false };
-        let token = x.clone().narrow(1, at, 1).reshape([batch, hidden]);
-        let y = run(&token, &span, Some(&mut cache)).reshape([batch, 1, hidden]);
-        assert_close(y, whole.clone().narrow(1, at, 1), &format!("token {at}"));
+/// One pass of kernels and composition over a cache of each.
+struct Pair {
+    case: Case,
+    kernels: KvCache,
+    composed: KvCache,
+}
+
+impl Pair {
+    fn new(heads: [usize; 3], slots: usize, columns: usize) -> Self {
+        let case = Case::new(heads, [32, 24], false, &[Projection::Q, Projection::Down]);
+        let cache = || KvCache::new(&case.config, slots, columns, &Device::flex());
+        Self { kernels: cache(), composed: cache(), case }
     }
-    assert_eq!(cache.len(), seq);
+
+    /// Reads `counts[r]` tokens into `slots[r]`; returns inputs and outputs, padded to the longest row.
+    fn read(&mut self, slots: &[usize], counts: &[usize], what: &str) -> (Tensor<3>, Tensor<3>) {
+        let (batch, seq) = (slots.len(), counts.iter().copied().max().unwrap_or(0));
+        let Case { layer, config, adapter, .. } = &self.case;
+        let x = normal([batch * seq, config.hidden_size], 1.0);
+        let span = |cache: &mut KvCache| {
+            let placement = cache.place(slots.to_vec(), counts.to_vec());
+            let rotary = Rotary::at(
+                config,
+                LayerRope::Global,
+                batch,
+                placement.positions(),
+                &Device::flex(),
+            );
+            Span { batch, seq, rotary, window: None, placement: Some(placement), recompute: false }
+        };
+        let shape = [batch, seq, config.hidden_size];
+        let (fast, slow) = (span(&mut self.kernels), span(&mut self.composed));
+        let cache = Some(&mut self.kernels.layers[0]);
+        let found = forward(layer, config, &x, &fast, Some(adapter), cache).expect("on Flex");
+        let cache = Some(&mut self.composed.layers[0]);
+        let expected = layer.compose(config, x.clone(), &slow, Some(adapter), cache);
+        let (found, expected) = (found.reshape(shape), expected.reshape(shape));
+        for (row, &count) in counts.iter().enumerate() {
+            let real = |y: &Tensor<3>| y.clone().narrow(0, row, 1).narrow(1, 0, count);
+            assert_close(real(&found), real(&expected), &format!("{what}, row {row}"));
+        }
+        (x.reshape(shape), found)
+    }
+}
+
+const HEADS: [[usize; 3]; 4] = [[9, 3, 64], [4, 4, 16], [5, 1, 20], [2, 1, 6]];
+
+#[test]
+fn reading_piece_by_piece_equals_reading_at_once() {
+    for heads in HEADS {
+        let mut pair = Pair::new(heads, 2, 3);
+        let pieces = [4, 1, 1, 3, 1];
+        let (inputs, outputs): (Vec<_>, Vec<_>) =
+            pieces.iter().map(|&n| pair.read(&[1, 0], &[n, n], &format!("{n} tokens"))).unzip();
+        let (x, y) = (Tensor::cat(inputs, 1), Tensor::cat(outputs, 1));
+        let [batch, seq, hidden] = x.dims();
+        let Case { layer, config, adapter, .. } = &pair.case;
+        let flat = x.reshape([batch * seq, hidden]);
+        let whole = forward(layer, config, &flat, &pair.case.span(batch, seq), Some(adapter), None);
+        assert_close(y, whole.expect("on Flex").reshape([batch, seq, hidden]), "whole");
+        assert_eq!([pair.kernels.len(0), pair.kernels.len(1)], [seq, seq]);
+    }
 }
 
 #[test]
-fn decoding_with_gaps_and_dropped_rows_equals_the_composition() {
-    for heads in [[9, 3, 64], [4, 4, 16], [5, 1, 20], [2, 1, 6]] {
-        let case = Case::new(heads, [32, 24], false, &[Projection::Q, Projection::Down]);
-        let (device, prompt, hidden) = (Device::flex(), 11, case.config.hidden_size);
-        let shape = [4, heads[1], 24, heads[2]];
-        let (mut fast, mut slow) =
-            (LayerCache::new(shape, &device), LayerCache::new(shape, &device));
-        let mut lengths = vec![11usize, 4, 1, 7];
-        let x = normal([4 * prompt, hidden], 1.0);
-        let adapter = Some(&case.adapter);
-        let span = case.span(4, prompt);
-        let y = forward(&case.layer, &case.config, &x, &span, adapter, Some(&mut fast));
-        let plain = case.layer.compose(&case.config, x, &span, adapter, Some(&mut slow));
-        assert_close(y.expect("on Flex"), plain, "prompt");
-        for step in 0..6 {
-            if step == 2 || step == 4 {
-                let keep = if step == 2 { vec![0, 2, 3] } else { vec![2, 0] };
-                fast.keep_rows(&keep);
-                slow.keep_rows(&keep);
-                lengths = keep.iter().map(|&row| lengths[row]).collect();
-            }
-            let rows = lengths.len();
-            let positions = lengths.iter().map(|len| len + step).collect();
-            let rotary = Rotary::at(&case.config, rows, positions, &device);
-            let gaps: Vec<_> = lengths.iter().map(|&len| len..prompt).collect();
-            let mask = AttentionMask::hiding(&gaps, prompt + step + 1, &device);
-            let span = Span { batch: rows, seq: 1, rotary, mask, recompute: false };
-            let x = normal([rows, hidden], 1.0);
-            let y = forward(&case.layer, &case.config, &x, &span, adapter, Some(&mut fast));
-            let plain = case.layer.compose(&case.config, x, &span, adapter, Some(&mut slow));
-            assert_close(y.expect("on Flex"), plain, &format!("{heads:?}, step {step}"));
+fn slots_of_their_own_lengths_are_read_continued_shared_and_overwritten() {
+    for heads in HEADS {
+        let mut pair = Pair::new(heads, 4, 8);
+        pair.read(&[0, 1, 2, 3], &[11, 4, 1, 7], "prompts");
+        pair.read(&[0, 1, 2, 3], &[1, 1, 1, 1], "decoding");
+        pair.read(&[3, 0], &[1, 1], "two rows left, in another order");
+        for cache in [&mut pair.kernels, &mut pair.composed] {
+            cache.share(0, 2, 9);
+            cache.truncate(1, 3);
         }
+        pair.read(&[2, 1], &[3, 5], "continuing a shared beginning, and one cut short");
+        pair.read(&[0, 1, 2, 3], &[1, 1, 1, 1], "decoding again");
+        for cache in [&mut pair.kernels, &mut pair.composed] {
+            cache.truncate(3, 0);
+        }
+        pair.read(&[3], &[30], "a longer sequence in an old slot");
+        pair.read(&[3, 0], &[1, 1], "decoding at last");
     }
 }

@@ -89,16 +89,17 @@ struct Run<'a> {
     client: Option<Client>,
     store: Store,
     listing: Listing,
-    _lock: std::fs::File,
+    /// Held against other processes that fetch; offline nobody writes.
+    _lock: Option<std::fs::File>,
 }
 
 impl<'a> Run<'a> {
     /// Finds out which commit is meant and what it holds.
     fn start(id: &'a HubId, observer: &'a dyn Observer) -> Result<Self, LmError> {
         let store = Store::new(&cache_dir(), id);
-        let lock = store.lock()?;
         let revision = id.revision().unwrap_or("main");
         let client = (!is_offline()).then(Client::from_env);
+        let lock = client.is_some().then(|| store.lock()).transpose()?;
         let known = store.recall(revision)?;
         let listing = match (&client, known) {
             (_, Some(known)) if is_commit(revision) => known,

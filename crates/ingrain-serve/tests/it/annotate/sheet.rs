@@ -7,7 +7,7 @@ use ingrain_judge::{Verdict, read_labels};
 use ingrain_run::write_jsonl;
 use ingrain_serve::{Annotation, Answer, ServeError};
 
-use crate::cases;
+use super::cases;
 
 fn left_is_own(annotation: &Annotation, rater: &str, index: usize) -> bool {
     annotation.item(rater, index).expect("an item").left.starts_with("own")

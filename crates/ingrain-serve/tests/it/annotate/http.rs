@@ -8,7 +8,8 @@ use ingrain_run::Interrupt;
 use ingrain_serve::{Annotation, AnnotationServer};
 use serde_json::{Value, json};
 
-use crate::cases;
+use super::cases;
+use crate::client::{Answer, parse};
 
 struct Running {
     dir: tempfile::TempDir,
@@ -31,21 +32,20 @@ impl Running {
         Self { dir, address, interrupt, thread: Some(thread) }
     }
 
-    /// Status line and body of one request with these headers.
-    fn send(&self, line: &str, headers: &str, body: &str) -> (String, String) {
+    /// Sends a request with these headers.
+    fn send(&self, line: &str, headers: &str, body: &str) -> Answer {
         let mut stream = TcpStream::connect(&self.address).expect("connects");
         let length = body.len();
         let request = format!(
             "{line} HTTP/1.1\r\n{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         stream.write_all(request.as_bytes()).expect("sent");
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).expect("UTF-8");
-        let (head, body) = reply.split_once("\r\n\r\n").expect("a head");
-        (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).expect("answered");
+        parse(&reply)
     }
 
-    fn post(&self, path: &str, body: &Value) -> (String, String) {
+    fn post(&self, path: &str, body: &Value) -> Answer {
         let headers = format!("Host: {0}\r\nOrigin: http://{0}\r\n", self.address);
         self.send(&format!("POST {path}"), &headers, &body.to_string())
     }
@@ -64,17 +64,22 @@ impl Drop for Running {
 fn a_rater_goes_through_all_pairs_and_never_learns_who_wrote_what() {
     let server = Running::start(3);
     let host = format!("Host: {}\r\n", server.address);
-    let (status, page) = server.send("GET /", &host, "");
-    assert!(status.ends_with("200 OK") && page.contains("Which reply is better?"));
-    let (_, mut body) = server.post("/api/item", &json!({"rater": "Ann"}));
+    let page = server.send("GET /", &host, "");
+    assert!(page.status == 200 && page.body.contains("Which reply is better?"));
+    for file in ["annotate.css", "annotate.js"] {
+        assert!(page.body.contains(file));
+        assert_eq!(server.send(&format!("GET /{file}"), &host, "").status, 200);
+    }
+    let mut answer = server.post("/api/item", &json!({"rater": "Ann"}));
     for done in 0..3 {
+        let body = &answer.body;
         assert!(!body.contains("secret") && !body.contains("first"), "{body}");
-        let shown: Value = serde_json::from_str(&body).expect("JSON");
+        let shown = answer.json();
         assert_eq!(shown["progress"]["done"], done);
         let label = json!({"rater": "Ann", "index": shown["item"]["index"], "answer": "left"});
-        body = server.post("/api/label", &label).1;
+        answer = server.post("/api/label", &label);
     }
-    let shown: Value = serde_json::from_str(&body).expect("JSON");
+    let shown = answer.json();
     assert_eq!((&shown["item"], &shown["progress"]["done"]), (&Value::Null, &json!(3)));
     let labels = read_labels(server.dir.path().join("labels.jsonl")).expect("labels");
     assert_eq!(labels.len(), 3);
@@ -90,21 +95,20 @@ fn other_pages_other_hosts_and_nonsense_are_refused() {
         format!("{own}Origin: http://attacker.example\r\n"),
         format!("{own}Origin: null\r\n"),
     ] {
-        let (status, _) = server.send("POST /api/label", &headers, &label);
-        assert!(status.contains("403"), "{status}");
+        assert_eq!(server.send("POST /api/label", &headers, &label).status, 403, "{headers}");
     }
     let big = format!("{{\"rater\":\"{}\"}}", "x".repeat(17_000));
     for (path, body, expected) in [
-        ("/api/label", "not JSON", "400"),
-        ("/api/label", r#"{"rater":"Ann"}"#, "400"),
-        ("/api/label", r#"{"rater":"","index":0,"answer":"left"}"#, "400"),
-        ("/api/label", r#"{"rater":"Ann","index":9,"answer":"left"}"#, "404"),
-        ("/api/label", r#"{"rater":"Ann","index":0,"answer":"first"}"#, "400"),
-        ("/api/item", &big, "413"),
-        ("/labels.jsonl", "", "404"),
+        ("/api/label", "not JSON", 400),
+        ("/api/label", r#"{"rater":"Ann"}"#, 400),
+        ("/api/label", r#"{"rater":"","index":0,"answer":"left"}"#, 400),
+        ("/api/label", r#"{"rater":"Ann","index":9,"answer":"left"}"#, 404),
+        ("/api/label", r#"{"rater":"Ann","index":0,"answer":"first"}"#, 400),
+        ("/api/item", &big, 413),
+        ("/labels.jsonl", "", 404),
     ] {
-        let (status, _) = server.send(&format!("POST {path}"), &own, body);
-        assert!(status.contains(expected), "{path} {body:.60}: {status}");
+        let status = server.send(&format!("POST {path}"), &own, body).status;
+        assert_eq!(status, expected, "{path} {body:.60}");
     }
     let labels = read_labels(server.dir.path().join("labels.jsonl")).expect("labels");
     assert!(labels.is_empty());

@@ -1,0 +1,5 @@
+//! Directions that are known to be there, files that `repeng` wrote, and training watched.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod files;
+mod find;

@@ -1,0 +1,172 @@
+//! Several ways of training on the same data, in one table.
+//!
+//! Every method starts from the same fresh adapter and trains on the same pairs (the persona's recorded
+//! teacher against the model's own replies), and is measured on the same held-out questions and neutral
+//! text. Beside the methods: nested subsets of the pairs (data efficiency), and a control that trains a
+//! formatting skill by the same recipe. Needs nothing prepared; each row is a stage of the run directory,
+//! so that a comparison that was stopped goes on where it was.
+//!
+//! ```sh
+//! cargo run --release --example compare -- --quick          # about ten minutes on two CPU cores
+//! cargo run --release --example compare -- --methods dpo,sft,orpo,simpo,kto,on_policy --subsets 25,50,100
+//! cargo run --release --example compare -- --methods introspection,reflections_only,interactions_only,from_base
+//! ```
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use ingrain::run::{Observer, Several, TensorBoard};
+use ingrain::{Comparison, Method, Persona, Pipeline, Recipe, Row, Teacher};
+
+/// Train by several methods on the same data and print one table
+#[derive(Parser)]
+struct Args {
+    /// Name of a constitution in personas/, or the path of one
+    #[arg(long, default_value = "sarcasm")]
+    persona: String,
+    /// quick, paper, or a YAML file
+    #[arg(long, default_value = "quick")]
+    recipe: String,
+    /// Methods, in the order of the table: sft, dpo, plain_dpo, ipo, hinge, apo_zero, orpo, simpo, cpo, kto,
+    /// bco, on_policy, critique_sft, introspection, reflections_only, interactions_only, from_base,
+    /// from_teacher
+    #[arg(long, value_delimiter = ',', default_value = "sft,dpo,orpo,simpo,kto,on_policy")]
+    methods: Vec<String>,
+    /// Numbers of pairs that the recipe's objective also trains on, nested
+    #[arg(long, value_delimiter = ',')]
+    subsets: Vec<usize>,
+    /// Another persona that the recipe's objective also trains on; none leaves the row out
+    #[arg(long, default_value = "numbered_steps")]
+    control: String,
+    /// 24 pairs, two passes, short replies: about ten minutes on two CPU cores
+    #[arg(long)]
+    quick: bool,
+    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Run directory [default: runs/compare-<persona>]
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Whether finished rows in the run directory are used
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    resume: bool,
+    /// Folder for TensorBoard event files (`wandb sync` reads them too)
+    #[arg(long)]
+    tensorboard: Option<PathBuf>,
+    /// Print the table as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    support::run(|| {
+        let args = Args::parse();
+        let terminal = support::Terminal::new();
+        let board = args.tensorboard.as_deref().map(TensorBoard::create).transpose()?;
+        let mut observers: Vec<&dyn Observer> = vec![&terminal];
+        observers.extend(board.iter().map(|board| board as &dyn Observer));
+        let observer = Several(observers);
+        let mut recipe = Recipe::named_or_file(&args.recipe)?;
+        if args.quick {
+            shorten(&mut recipe);
+        }
+        let methods: Vec<Method> =
+            args.methods.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
+        let persona = Persona::find(&args.persona, &support::persona_folders())?;
+        let control = match args.control.as_str() {
+            "none" => None,
+            name => {
+                let mut folders = support::persona_folders();
+                folders.extend(support::persona_folders().iter().map(|f| f.join("control")));
+                let persona = Persona::find(name, &folders)?;
+                let teacher = recorded(&persona)?;
+                Some((persona, teacher))
+            }
+        };
+        let out = args.out.unwrap_or_else(|| format!("runs/compare-{}", persona.name()).into());
+        eprintln!("Comparing on {}, run directory {}\n", persona.name(), out.display());
+        let teacher = recorded(&persona)?;
+        let comparison = Comparison {
+            pipeline: Pipeline {
+                recipe,
+                persona,
+                teacher,
+                device: args.device,
+                out,
+                resume: args.resume,
+                observer: &observer,
+                interrupt: support::interrupt_on_ctrl_c()?,
+            },
+            methods,
+            subsets: args.subsets,
+            control,
+        };
+        let rows = comparison.run()?;
+        if args.json {
+            println!("{}", serde_json::to_string_pretty(&rows)?);
+        } else {
+            print_table(&rows);
+        }
+        Ok(())
+    })
+}
+
+/// Figures to look at while coffee brews; their errors are as wide as their differences.
+fn shorten(recipe: &mut Recipe) {
+    recipe.data.samples_per_question = 1;
+    recipe.data.student.max_new_tokens = 64;
+    recipe.data.max_pairs = Some(24);
+    recipe.distillation.training.epochs = 2;
+    recipe.on_policy.training.epochs = 1;
+    recipe.on_policy.sampling.max_new_tokens = 32;
+    recipe.introspection.reflections_per_task = 1;
+    recipe.introspection.conversations_per_kind = 2;
+}
+
+fn recorded(persona: &Persona) -> anyhow::Result<Teacher<'static>> {
+    let file = persona.teacher.clone().with_context(|| {
+        let file = persona.path.with_extension("teacher.jsonl");
+        format!("{} has no recorded teacher ({})", persona.name(), file.display())
+    })?;
+    Ok(Teacher::Recorded(file))
+}
+
+fn print_table(rows: &[Row]) {
+    let base = rows.first();
+    println!(
+        "\n{:<28}{:>9}{:>7}{:>9}{:>10}{:>9}{:>9}{:>12}{:>8}",
+        "", "examples", "steps", "seconds", "accuracy", "margin", "gain", "perplexity", "change"
+    );
+    for row in rows {
+        let gain = base.map_or(0.0, |base| row.margin - base.margin);
+        let change = base.map_or(0.0, |base| 100.0 * (row.perplexity / base.perplexity - 1.0));
+        println!(
+            "{:<28}{:>9}{:>7}{:>9.0}{:>8.0} %{:>9.3}{:>+9.3}{:>12.2}{:>+6.0} %",
+            row.name,
+            row.examples,
+            row.steps,
+            row.seconds,
+            100.0 * row.accuracy,
+            row.margin,
+            gain,
+            row.perplexity,
+            change
+        );
+    }
+    for row in rows.iter().filter(|row| row.own_margin.is_some()) {
+        let own = row.own_margin.unwrap_or_default();
+        println!("{}: margin {own:.3} on its own held-out questions", row.name);
+    }
+    println!(
+        "\nAccuracy and margin: the persona's replies against the base model's own, on questions that"
+    );
+    println!(
+        "nothing trained on, in nats a token. Perplexity: of a neutral text, the guard of general ability."
+    );
+}
