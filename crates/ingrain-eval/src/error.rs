@@ -1,5 +1,9 @@
 //! What can go wrong while evaluating.
 
+use std::path::PathBuf;
+
+use ingrain_stats::StatsError;
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -23,10 +27,49 @@ pub enum EvalError {
         /// The cause.
         source: ingrain_chat::ChatError,
     },
+    /// A model under evaluation failed again and again.
+    #[error("{stage}: the model keeps failing; repair it and start again, replies so far are kept")]
+    Replies {
+        /// What it was asked for.
+        stage: String,
+        /// The last failure.
+        source: ingrain_chat::ChatError,
+    },
+    /// A file holds replies to other prompts than these.
+    #[error("{}: holds replies to other prompts; choose another directory", path.display())]
+    OtherPrompts {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A trait that is in the list twice.
+    #[error("the trait {0:?} is in the list twice")]
+    RepeatedTrait(String),
+    /// A statistic does not exist for what was found.
+    #[error("{what}: {source}")]
+    Statistic {
+        /// What was to be computed.
+        what: String,
+        /// Why it cannot.
+        source: StatsError,
+    },
+    /// Somebody asked to stop.
+    #[error("interrupted; start again to go on where it stopped")]
+    Interrupted,
+    /// Judging failed.
+    #[error(transparent)]
+    Judge(#[from] ingrain_judge::JudgeError),
+    /// A file failed.
+    #[error(transparent)]
+    Run(#[from] ingrain_run::RunError),
+    /// A prompt could not be rendered.
+    #[error(transparent)]
+    Prompt(#[from] ingrain_constitution::ConstitutionError),
     /// The model failed.
+    #[cfg(feature = "local")]
     #[error(transparent)]
     Model(#[from] ingrain_lm::LmError),
     /// The tokenizer failed.
+    #[cfg(feature = "local")]
     #[error(transparent)]
     Tokenizer(#[from] ingrain_tokenizer::TokenizerError),
 }

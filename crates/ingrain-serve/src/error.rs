@@ -1,6 +1,9 @@
 //! What can go wrong with a server.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ingrain_run::RunError;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -17,4 +20,16 @@ pub enum ServeError {
     /// The server stopped working.
     #[error("the server failed")]
     Server(#[source] std::io::Error),
+    /// A run directory without anything to annotate.
+    #[error(
+        "{}: no pairs of replies to annotate; expected eval/coherence/cases.jsonl or pairs.jsonl",
+        dir.display()
+    )]
+    NothingToAnnotate {
+        /// The run directory.
+        dir: PathBuf,
+    },
+    /// A file of the run failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
 }

@@ -5,7 +5,12 @@
 //! each request to an [`Engine`] as a [`Job`] and passes on the [`Event`]s that come back; it knows no
 //! model, no tokenizer and no tensor. Everything that a stranger controls is bounded: connections, body,
 //! queue, choices, time.
+//!
+//! Beside it, blind annotation: [`Annotation`] knows which pairs of replies a rater has still to judge, in
+//! which order and on which side, and keeps the labels; [`AnnotationServer`] shows them in a browser on
+//! this machine. Its label file is what [`read_labels`](ingrain_judge::read_labels) reads.
 
+mod annotate;
 mod engine;
 mod error;
 mod http;
@@ -13,6 +18,7 @@ mod openai;
 mod scripted;
 mod server;
 
+pub use annotate::{Annotation, AnnotationServer, Answer, Item, Progress};
 pub use engine::{Engine, Event, Events, Input, Job, ModelCard, Refusal, Replies, TokenText};
 pub use error::ServeError;
 pub use scripted::ScriptedEngine;

@@ -55,9 +55,9 @@ prompt_names! {
     /// System prompt that offers two traits to choose from.
     PreferenceSystem => "preference_system", "trait_a, trait_b, stance";
     /// Asks which of two traits a reply shows.
-    PreferenceJudge => "preference_judge", "trait_a, trait_b, message, reply";
+    PreferenceJudge => "preference_judge", "trait_a, trait_b, message, reply, fence";
     /// Asks which of two replies is the better one for a character.
-    CoherenceJudge => "coherence_judge", "persona, summary, assertions, message, reply_a, reply_b";
+    CoherenceJudge => "coherence_judge", "persona, summary, assertions, message, reply_a, reply_b, fence";
     /// Asks for more questions like those of an assertion.
     QuestionExpansion => "question_expansion", "assertion, count";
 }

@@ -137,8 +137,10 @@ impl PromptSet {
         self.render(PromptName::PreferenceSystem, context! { trait_a, trait_b, stance })
     }
 
-    /// Asks a judge which of two traits a reply shows; the answer ends in `<answer>A</answer>` or
-    /// `<answer>B</answer>`. Variables: `trait_a`, `trait_b`, `message`, `reply`.
+    /// Asks a judge which of two traits a reply shows. Variables: `trait_a`, `trait_b`, `message`,
+    /// `reply`, and `fence`: a word that occurs in none of them. It is part of every tag, so that no
+    /// text can end its own block or give the answer, which is `<answer-FENCE>A</answer-FENCE>` or
+    /// the same with B.
     ///
     /// # Errors
     /// [`ConstitutionError::Template`], for a set whose template is wrong.
@@ -148,13 +150,15 @@ impl PromptSet {
         trait_b: &str,
         message: &str,
         reply: &str,
+        fence: &str,
     ) -> Result<String, ConstitutionError> {
-        self.render(PromptName::PreferenceJudge, context! { trait_a, trait_b, message, reply })
+        let variables = context! { trait_a, trait_b, message, reply, fence };
+        self.render(PromptName::PreferenceJudge, variables)
     }
 
-    /// Asks a judge which of two replies is better for this character; the answer ends as in
-    /// [`PromptSet::preference_judge`]. Variables: `persona`, `summary`, `assertions`, `message`,
-    /// `reply_a`, `reply_b`.
+    /// Asks a judge which of two replies is better for this character; the answer is as in
+    /// [`PromptSet::preference_judge`], or `tie`. Variables: `persona`, `summary`, `assertions`,
+    /// `message`, `reply_a`, `reply_b`, `fence`.
     ///
     /// # Errors
     /// [`ConstitutionError::Template`], for a set whose template is wrong.
@@ -164,9 +168,11 @@ impl PromptSet {
         message: &str,
         reply_a: &str,
         reply_b: &str,
+        fence: &str,
     ) -> Result<String, ConstitutionError> {
         let persona = persona_context(constitution);
-        self.render(PromptName::CoherenceJudge, context! { message, reply_a, reply_b, ..persona })
+        let variables = context! { message, reply_a, reply_b, fence, ..persona };
+        self.render(PromptName::CoherenceJudge, variables)
     }
 
     /// Asks a strong model for `count` more questions like those of an assertion, numbered, one a
@@ -214,13 +220,14 @@ impl PromptSet {
                 self.preference_system("warm", "precise", PreferenceStance::FeelsLike)
             }
             PromptName::PreferenceJudge => {
-                self.preference_judge("warm", "precise", message, "Air scatters blue light.")
+                self.preference_judge("warm", "precise", message, "Air scatters blue light.", "f3nc3")
             }
             PromptName::CoherenceJudge => self.coherence_judge(
                 constitution,
                 message,
                 "Air scatters blue light.",
                 "Because it is.",
+                "f3nc3",
             ),
             PromptName::QuestionExpansion => match constitution.assertions.first() {
                 Some(assertion) => self.question_expansion(assertion, 45),

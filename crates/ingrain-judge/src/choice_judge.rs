@@ -1,0 +1,85 @@
+//! A scorer that finds one of the possible answers likeliest.
+
+use ingrain_chat::{ChatError, Message, Score, ScoreRequest, Scorer};
+
+use crate::parse::parse;
+use crate::rubric::{Prompt, answers, tagged};
+use crate::text_judge::verdict;
+use crate::{Answer, Judge, JudgeError, Question, Rubric, Unreadable};
+
+/// Judges by the log-probability of each possible answer: no text to misread, and a probability
+/// beside the verdict.
+#[derive(Clone, Debug)]
+pub struct ChoiceJudge<S> {
+    scorer: S,
+    rubric: Rubric,
+}
+
+impl<S: Scorer> ChoiceJudge<S> {
+    /// A judge with this rubric.
+    pub fn new(scorer: S, rubric: Rubric) -> Self {
+        Self { scorer, rubric }
+    }
+
+    /// Reads the scores of all possible answers to one question.
+    fn read(
+        question: &Question<'_>,
+        prompt: Prompt,
+        scores: Vec<Result<Score, ChatError>>,
+    ) -> Result<Answer, JudgeError> {
+        let answers = answers(prompt.allowed);
+        if scores.len() != answers.len() {
+            let reason = "it did not score every answer".to_owned();
+            return Err(ChatError::Model(reason).into());
+        }
+        let totals = scores
+            .into_iter()
+            .map(|score| score.map(|score| score.total()))
+            .collect::<Result<Vec<f64>, _>>()?;
+        let said: Vec<String> =
+            answers.iter().zip(&totals).map(|(a, total)| format!("{a}: {total:.4}")).collect();
+        let finite = totals.iter().all(|total| total.is_finite());
+        let likeliest = (0..totals.len()).max_by(|&a, &b| totals[a].total_cmp(&totals[b]));
+        let equal = |best: usize| totals.iter().filter(|t| **t == totals[best]).count() > 1;
+        let (reading, probability) = match likeliest {
+            Some(best) if finite && !equal(best) => {
+                let mass: f64 = totals.iter().map(|total| (total - totals[best]).exp()).sum();
+                let read =
+                    parse(&tagged(&answers[best], &prompt.fence), &prompt.fence, prompt.allowed);
+                (read.map(|read| verdict(read, question.order)), Some(1.0 / mass))
+            }
+            _ => (Err(Unreadable::NoScore), None),
+        };
+        Ok(Answer { prompt: prompt.text, reply: said.join("; "), reading, probability })
+    }
+}
+
+impl<S: Scorer> Judge for ChoiceJudge<S> {
+    fn answer(
+        &self,
+        questions: &[Question<'_>],
+        on_answer: &mut dyn FnMut(usize, Result<Answer, JudgeError>),
+    ) {
+        let mut requests = Vec::new();
+        let mut asked = Vec::new();
+        for (index, question) in questions.iter().enumerate() {
+            match self.rubric.prompt(question) {
+                Ok(prompt) => {
+                    let choices = answers(prompt.allowed);
+                    let count = choices.len();
+                    requests.extend(choices.into_iter().map(|choice| ScoreRequest {
+                        messages: vec![Message::user(&prompt.text)],
+                        continuation: tagged(&choice, &prompt.fence),
+                    }));
+                    asked.push((index, prompt, count));
+                }
+                Err(error) => on_answer(index, Err(error)),
+            }
+        }
+        let mut scores = self.scorer.logprobs(&requests).into_iter();
+        for (index, prompt, count) in asked {
+            let scores = scores.by_ref().take(count).collect();
+            on_answer(index, Self::read(&questions[index], prompt, scores));
+        }
+    }
+}

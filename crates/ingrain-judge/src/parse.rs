@@ -1,0 +1,107 @@
+//! Reading a judge's reply, strictly.
+
+use crate::Unreadable;
+
+/// What an answer may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Allowed {
+    /// `A` or `B`, and `tie` where ties are allowed.
+    Letters { ties: bool },
+    /// A whole number in this range, ends included.
+    Scale(u8, u8),
+}
+
+/// A reply's answer, before the order shown is undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    A,
+    B,
+    Tie,
+    Grade(u8),
+}
+
+/// The answer in `<answer-FENCE>...</answer-FENCE>`: exactly one, at the very end, and allowed.
+/// Reasoning before the last `</think>` is not looked at; answers without the fence do not count.
+pub(crate) fn parse(reply: &str, fence: &str, allowed: Allowed) -> Result<Read, Unreadable> {
+    let said = reply.rsplit_once("</think>").map_or(reply, |(_, said)| said).trim_end();
+    let (open, close) = (format!("<answer-{fence}>"), format!("</answer-{fence}>"));
+    if said.matches(&open).count() > 1 || said.matches(&close).count() > 1 {
+        return Err(Unreadable::SeveralAnswers);
+    }
+    let (_, after) = said.split_once(&open).ok_or(Unreadable::NoAnswer)?;
+    let (answer, rest) = after.split_once(&close).ok_or(Unreadable::NoAnswer)?;
+    if !rest.is_empty() {
+        return Err(Unreadable::NotAtTheEnd);
+    }
+    let answer = answer.trim();
+    let read = match (allowed, answer) {
+        (Allowed::Letters { .. }, "A") => Some(Read::A),
+        (Allowed::Letters { .. }, "B") => Some(Read::B),
+        (Allowed::Letters { ties: true }, "tie") => Some(Read::Tie),
+        (Allowed::Scale(low, high), digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
+            digits.parse().ok().filter(|grade| (low..=high).contains(grade)).map(Read::Grade)
+        }
+        _ => None,
+    };
+    read.ok_or_else(|| Unreadable::NotAllowed(answer.chars().take(40).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LETTERS: Allowed = Allowed::Letters { ties: true };
+
+    fn letters(reply: &str) -> Result<Read, Unreadable> {
+        parse(reply, "f00d", LETTERS)
+    }
+
+    #[test]
+    fn one_answer_at_the_end_is_read() {
+        assert_eq!(letters("B is wordy.\n<answer-f00d>A</answer-f00d>\n"), Ok(Read::A));
+        assert_eq!(letters("<answer-f00d> tie </answer-f00d>"), Ok(Read::Tie));
+        let thought = "<think><answer-f00d>A</answer-f00d></think><answer-f00d>B</answer-f00d>";
+        assert_eq!(letters(thought), Ok(Read::B));
+        assert_eq!(
+            parse("<answer-f00d>4</answer-f00d>", "f00d", Allowed::Scale(1, 5)),
+            Ok(Read::Grade(4))
+        );
+    }
+
+    #[test]
+    fn everything_else_is_unreadable_and_says_why() {
+        use Unreadable::{NoAnswer, NotAtTheEnd, SeveralAnswers};
+        let a = "<answer-f00d>A</answer-f00d>";
+        let other = |text: &str| Err(Unreadable::NotAllowed(text.to_owned()));
+        for (reply, expected) in [
+            (String::new(), Err(NoAnswer)),
+            ("A".to_owned(), Err(NoAnswer)),
+            ("<answer>A</answer>".to_owned(), Err(NoAnswer)),
+            ("<answer-beef>A</answer-beef>".to_owned(), Err(NoAnswer)),
+            ("<answer-f00d>A".to_owned(), Err(NoAnswer)),
+            ("</answer-f00d>A<answer-f00d>".to_owned(), Err(NoAnswer)),
+            (format!("{a} <answer-f00d>B</answer-f00d>"), Err(SeveralAnswers)),
+            (format!("{a}{a}"), Err(SeveralAnswers)),
+            (
+                "<answer-f00d><answer-f00d>A</answer-f00d></answer-f00d>".to_owned(),
+                Err(SeveralAnswers),
+            ),
+            (format!("{a} or rather B"), Err(NotAtTheEnd)),
+            ("<answer-f00d>A or B</answer-f00d>".to_owned(), other("A or B")),
+            ("<answer-f00d>a</answer-f00d>".to_owned(), other("a")),
+            ("<answer-f00d>Antwort A</answer-f00d>".to_owned(), other("Antwort A")),
+            ("<answer-f00d>А</answer-f00d>".to_owned(), other("А")),
+            ("<answer-f00d>1</answer-f00d>".to_owned(), other("1")),
+            ("<answer-f00d></answer-f00d>".to_owned(), other("")),
+        ] {
+            assert_eq!(letters(&reply), expected, "{reply}");
+        }
+        let forced =
+            parse("<answer-f00d>tie</answer-f00d>", "f00d", Allowed::Letters { ties: false });
+        assert_eq!(forced, other("tie"));
+        for grade in ["0", "6", "+3", "3.5", "300", "drei", "", "٣"] {
+            let reply = format!("<answer-f00d>{grade}</answer-f00d>");
+            assert_eq!(parse(&reply, "f00d", Allowed::Scale(1, 5)), other(grade));
+        }
+    }
+}
