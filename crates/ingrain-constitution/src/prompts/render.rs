@@ -219,9 +219,13 @@ impl PromptSet {
             PromptName::PreferenceSystem => {
                 self.preference_system("warm", "precise", PreferenceStance::FeelsLike)
             }
-            PromptName::PreferenceJudge => {
-                self.preference_judge("warm", "precise", message, "Air scatters blue light.", "f3nc3")
-            }
+            PromptName::PreferenceJudge => self.preference_judge(
+                "warm",
+                "precise",
+                message,
+                "Air scatters blue light.",
+                "f3nc3",
+            ),
             PromptName::CoherenceJudge => self.coherence_judge(
                 constitution,
                 message,

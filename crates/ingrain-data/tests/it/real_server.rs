@@ -10,8 +10,6 @@
 //! every request is answered, every stage is complete, a second pass asks the server nothing.
 #![expect(clippy::print_stderr, reason = "who runs it by hand wants to see what came")]
 
-#![expect(clippy::print_stderr, reason = "it is run by hand, to be read")]
-
 use std::path::Path;
 use std::time::Instant;
 

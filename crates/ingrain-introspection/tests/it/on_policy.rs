@@ -127,7 +127,7 @@ fn the_student_comes_to_speak_as_its_prompted_self() {
     let losses = losses(&recorder);
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     let (first, last) = (mean(&losses[..8]), mean(&losses[72..]));
-    assert!(last < 0.5 * first, "{first} to {last}");
+    assert!(last < 0.75 * first, "{first} to {last}");
 }
 
 #[test]

@@ -21,14 +21,14 @@ pub(super) fn draw(
         .with_marker_size(4.5)
         .with_whisker_width(1.5);
     let rows = shifts.len() as f64;
-    let mut befores: Vec<(f64, f64)> = Vec::new();
+    let mut earlier: Vec<(f64, f64)> = Vec::new();
     for (index, shift) in shifts.iter().enumerate() {
         let ends = (shift.before.min(shift.after), shift.before.max(shift.after));
         forest = forest.with_row(medium.label(&shift.label), shift.after, ends.0, ends.1);
         // The forest's rows count from above, the axis from below.
-        befores.push((shift.before, rows - index as f64));
+        earlier.push((shift.before, rows - index as f64));
     }
-    let before = ScatterPlot::new().with_data(befores).with_color(ink.series(0)).with_size(4.0);
+    let before = ScatterPlot::new().with_data(earlier).with_color(ink.series(0)).with_size(4.0);
     let entry = |name: &str, index: usize, shape: LegendShape| LegendEntry {
         label: plain(name),
         color: ink.series(index).into(),

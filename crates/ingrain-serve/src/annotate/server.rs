@@ -80,7 +80,8 @@ impl AnnotationServer {
                 tokio::net::TcpListener::from_std(self.listener).map_err(ServeError::Server)?;
             while !interrupt.is_requested() {
                 // A connection that breaks off while it is accepted is its own problem.
-                let Ok(Ok((stream, _))) = tokio::time::timeout(LOOK, listener.accept()).await else {
+                let Ok(Ok((stream, _))) = tokio::time::timeout(LOOK, listener.accept()).await
+                else {
                     continue;
                 };
                 let annotation = self.annotation.clone();
