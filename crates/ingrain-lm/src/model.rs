@@ -250,7 +250,10 @@ impl CausalLm {
             Span {
                 batch,
                 seq,
-                rotary: Rotary::at(config, kind.rope, batch, placement.positions(), device),
+                rotary: match placement.is_fresh() {
+                    true => Rotary::shared(config, kind.rope, seq, device),
+                    false => Rotary::at(config, kind.rope, batch, placement.positions(), device),
+                },
                 window,
                 placement: Some(placement.within(window)),
                 recompute: false,

@@ -48,7 +48,7 @@ impl Placement {
     }
 
     /// Whether every row starts its slot, so that its tokens see nothing but each other.
-    pub(super) fn is_fresh(&self) -> bool {
+    pub(crate) fn is_fresh(&self) -> bool {
         self.starts.iter().all(|&start| start == 0)
     }
 
