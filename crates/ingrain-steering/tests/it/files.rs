@@ -32,8 +32,8 @@ fn the_file_has_the_keys_and_names_that_repeng_reads() {
 }
 
 #[test]
-fn a_file_that_repeng_wrote_is_read() {
-    // Written by `fixtures/make_control_vector.py` with repeng's own export.
+fn a_file_in_the_form_of_repeng_made_with_the_gguf_package_is_read() {
+    // Written by `fixtures/make_control_vector.py` with the `gguf` package, in the form that repeng's export gives a file.
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/steering/repeng.gguf");
     let read = ControlVector::load(path).unwrap();
     assert_eq!(read.model_hint, "llama");
