@@ -80,9 +80,9 @@ impl CausalLm {
     /// The same model, whose products of many rows (training, scoring, reading prompts) multiply its
     /// frozen weights in bf16: rounded once, activations rounded on the way in, sums in f32.
     ///
-    /// Several times as fast where the processor has AVX-512 BF16. A log-probability moves by about
-    /// 1e-2 nats (docs/PERFORMANCE.md); side paths, norms and attention stay in f32. The packed weights
-    /// take as much memory again as the model.
+    /// Faster where the processor has AVX-512 BF16 (docs/PERFORMANCE.md); a block's gradients move by under
+    /// two percent. Side paths are rounded alike, norms and attention stay in f32. The packed weights take
+    /// as much memory again as the model.
     ///
     /// # Errors
     /// [`LmError::Device`] if this processor or back end has no such product.
