@@ -23,8 +23,8 @@ impl SimultaneousIntervals {
     /// From the estimates and their resamples, one row a resample.
     ///
     /// Deviations are taken from the mean of the resamples, so that a bias which all resamples share
-    /// does not widen the intervals. Use 400 resamples or more: with fewer, the noise of the standard
-    /// errors themselves lets the family-wise error exceed its level.
+    /// does not widen the intervals. The level is checked with 500 resamples; standard errors from
+    /// few resamples are noisy themselves.
     ///
     /// # Errors
     /// [`StatsError::TooFew`] below two resamples; [`StatsError::Lengths`] for a row of another
