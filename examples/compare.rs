@@ -7,7 +7,7 @@
 //! so that a comparison that was stopped goes on where it was.
 //!
 //! ```sh
-//! cargo run --release --example compare -- --quick          # about ten minutes on two CPU cores
+//! cargo run --release --example compare -- --quick          # the smallest setting; not timed yet
 //! cargo run --release --example compare -- --methods dpo,sft,orpo,simpo,kto,on_policy --subsets 25,50,100
 //! cargo run --release --example compare -- --methods introspection,reflections_only,interactions_only,from_base
 //! ```
@@ -47,7 +47,7 @@ struct Args {
     /// Another persona that the recipe's objective also trains on; none leaves the row out
     #[arg(long, default_value = "numbered_steps")]
     control: String,
-    /// 24 pairs, two passes, short replies: about ten minutes on two CPU cores
+    /// 24 pairs, two passes, short replies
     #[arg(long)]
     quick: bool,
     /// cpu, ndarray, cuda or cuda:N (the last three by feature)
@@ -122,7 +122,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Figures to look at while coffee brews; their errors are as wide as their differences.
+/// Figures for a first look; their errors are as wide as their differences.
 fn shorten(recipe: &mut Recipe) {
     recipe.data.samples_per_question = 1;
     recipe.data.student.max_new_tokens = 64;
