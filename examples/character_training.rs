@@ -78,11 +78,8 @@ fn main() -> ExitCode {
             recipe.seed = seed;
         }
         let persona = Persona::find(&args.persona, &support::persona_folders())?;
-        anyhow::ensure!(
-            !persona.constitution().research_only || args.allow_research_persona,
-            "{} is a persona for research only; pass --allow-research-persona to train it",
-            persona.name()
-        );
+        // The pipeline asks too; here before a teacher is loaded.
+        persona.permit_training(args.allow_research_persona)?;
         let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(persona.name()));
         let teacher_model = match &args.teacher {
             Some(spec) if !spec.ends_with(".jsonl") => {
@@ -108,6 +105,7 @@ fn main() -> ExitCode {
         let pipeline = Pipeline {
             recipe,
             persona,
+            allow_research_persona: args.allow_research_persona,
             teacher,
             prompts,
             device: args.device,

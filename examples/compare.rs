@@ -62,6 +62,9 @@ struct Args {
     /// Folder for TensorBoard event files (`wandb sync` reads them too)
     #[arg(long)]
     tensorboard: Option<PathBuf>,
+    /// Train a persona that is marked research_only
+    #[arg(long)]
+    allow_research_persona: bool,
     /// Print the table as JSON
     #[arg(long)]
     json: bool,
@@ -100,6 +103,7 @@ fn main() -> ExitCode {
                 recipe,
                 prompts: PromptSet::embedded(),
                 persona,
+                allow_research_persona: args.allow_research_persona,
                 teacher,
                 device: args.device,
                 out,

@@ -42,6 +42,9 @@ struct Args {
     /// Weight of the rejected replies
     #[arg(long, default_value_t = 0.5)]
     alpha: f64,
+    /// Train a persona that is marked research_only
+    #[arg(long)]
+    allow_research_persona: bool,
     /// Where checkpoints, train.jsonl and the adapter go
     #[arg(long, default_value = "runs/custom-objective")]
     out: PathBuf,
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         let terminal = support::Terminal::new();
         let model = args.model.load(&terminal)?;
         let persona = Persona::find(&args.persona, &support::persona_folders())?;
+        persona.permit_training(args.allow_research_persona)?;
         let (pairs, _) = tokenize_pairs(&persona.heldout_pairs()?, &model.tokenizer, 512)?;
 
         let objective = Unlikelihood { model: &model.model, pairs: &pairs, alpha: args.alpha };

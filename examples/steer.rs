@@ -57,6 +57,9 @@ struct Args {
     /// Tokens of a reply
     #[arg(long, default_value_t = 80)]
     max_new_tokens: usize,
+    /// Train a persona that is marked research_only
+    #[arg(long)]
+    allow_research_persona: bool,
     /// Where to write the vector, in repeng's GGUF form
     #[arg(long)]
     out: Option<PathBuf>,
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         let args = Args::parse();
         let model = args.model.load(&support::Terminal::new())?;
         let persona = Persona::find(&args.persona, &support::persona_folders())?;
+        persona.permit_training(args.allow_research_persona)?;
         let system =
             PromptSet::embedded().teacher_system(persona.constitution(), "the assistant")?;
         let lab = Lab { model: &model, system: &system, seed: args.seed };

@@ -22,6 +22,12 @@ pub enum PipelineError {
         /// What is missing, and the way out.
         reason: String,
     },
+    /// A persona that is marked `research_only`, and nobody said that training it is meant.
+    #[error("{persona} is a persona for research only; pass --allow-research-persona to train it")]
+    ResearchOnly {
+        /// Its name.
+        persona: String,
+    },
     /// Somebody asked to stop; everything finished is on disk.
     #[error("interrupted; run the same command again to go on")]
     Interrupted,

@@ -79,6 +79,18 @@ impl Persona {
         self.blend.constitution.name.as_str()
     }
 
+    /// Checks that training it is meant: a persona that is marked `research_only`, or a mix with one, asks
+    /// for an explicit word.
+    ///
+    /// # Errors
+    /// [`PipelineError::ResearchOnly`] if that word was not given.
+    pub fn permit_training(&self, allow_research_persona: bool) -> Result<(), PipelineError> {
+        if self.constitution().research_only && !allow_research_persona {
+            return Err(PipelineError::ResearchOnly { persona: self.name().to_owned() });
+        }
+        Ok(())
+    }
+
     /// The questions to train on; of a mix, as many of each persona as its share asks for.
     #[must_use]
     pub fn prompts(&self) -> Vec<Prompt> {

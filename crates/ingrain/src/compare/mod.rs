@@ -144,6 +144,7 @@ impl Comparison<'_> {
             recipe,
             prompts: self.pipeline.prompts.clone(),
             persona: persona.clone(),
+            allow_research_persona: self.pipeline.allow_research_persona,
             teacher: teacher.clone(),
             device: self.pipeline.device.clone(),
             out: self.pipeline.out.join(folder),

@@ -51,6 +51,8 @@ pub struct Pipeline<'a> {
     pub recipe: Recipe,
     /// Who the assistant should become.
     pub persona: Persona,
+    /// Whether a persona that is marked `research_only` may be trained.
+    pub allow_research_persona: bool,
     /// Who shows how.
     pub teacher: Teacher<'a>,
     /// What the models read: [`PromptSet::embedded`], or a folder's.
@@ -115,6 +117,7 @@ impl Pipeline<'_> {
 
     /// Locks the run directory, loads the model, and writes the resolved recipe down.
     pub(crate) fn open(&self) -> Result<(Context<'_>, Manifest), PipelineError> {
+        self.persona.permit_training(self.allow_research_persona)?;
         let run = RunDir::open(&self.out)?;
         let mut manifest = Manifest::open(run.path())?;
         if !self.resume {

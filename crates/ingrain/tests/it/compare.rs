@@ -33,6 +33,7 @@ fn compare(
             recipe,
             prompts: PromptSet::embedded(),
             persona: persona.clone(),
+            allow_research_persona: false,
             teacher: teacher(),
             device: "cpu".into(),
             out: dir.join("run"),

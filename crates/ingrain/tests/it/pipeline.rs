@@ -137,6 +137,22 @@ fn a_mix_of_personas_trains_on_both_and_the_manifest_says_who_and_which_prompts(
     assert_eq!(heldout.len(), 2, "each question once");
 }
 
+#[test]
+fn a_persona_for_research_trains_only_when_that_is_said() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut persona = tiny::mix(dir.path());
+    persona.permit_training(false).expect("not for research");
+    persona.blend.constitution.research_only = true;
+    persona.permit_training(true).expect("said");
+    let (prompts, interrupt) = (PromptSet::default(), Interrupt::new());
+    let error =
+        tiny::run_persona(persona, prompts, dir.path(), tiny::recipe(), &Silent, &interrupt)
+            .expect_err("not said");
+    assert!(matches!(error, PipelineError::ResearchOnly { .. }), "{error}");
+    assert!(error.to_string().contains("--allow-research-persona"), "{error}");
+    assert!(!dir.path().join("run").exists(), "nothing was written");
+}
+
 /// Raises the interrupt when the n-th piece of new work is done.
 struct StopAt {
     left: AtomicU64,

@@ -140,6 +140,7 @@ pub(crate) fn run_persona(
     Pipeline {
         recipe,
         persona,
+        allow_research_persona: false,
         teacher,
         prompts,
         device: "cpu".into(),
