@@ -4,6 +4,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{StatsError, at_least, finite, same_length, share};
+use crate::ranks::constant;
 use crate::{Interval, Stream, normal};
 
 /// How often to resample, with which seed, and how wide the interval is to be.
@@ -228,11 +229,15 @@ pub fn bca_interval(
     let below = sorted.partition_point(|&value| value < estimate);
     let up_to = sorted.partition_point(|&value| value <= estimate);
     let bias = normal::quantile((below + up_to) as f64 / (2 * sorted.len()) as f64);
+    if constant(&sorted) {
+        let reason = "every resample gives the same value";
+        return Err(StatsError::Undefined { what: "a BCa interval", reason });
+    }
     let mean = jackknife.iter().sum::<f64>() / jackknife.len().max(1) as f64;
     let moment = |power| jackknife.iter().map(|j| (mean - j).powi(power)).sum::<f64>();
     let acceleration = moment(3) / (6.0 * moment(2).powf(1.5));
     if !bias.is_finite() || !acceleration.is_finite() {
-        let reason = "the statistic does not vary, or lies outside all its resamples";
+        let reason = "the statistic lies outside all its resamples, or no observation moves it";
         return Err(StatsError::Undefined { what: "a BCa interval", reason });
     }
     let tail = normal::quantile((1.0 - confidence) / 2.0);
@@ -260,7 +265,10 @@ mod tests {
     fn nothing_to_resample_and_constant_data_are_named() {
         let bootstrap = Bootstrap::default();
         assert!(matches!(bootstrap.percentile(0, |_| 1.0), Err(StatsError::TooFew { .. })));
-        assert!(matches!(bootstrap.bca(5, |_| 1.0), Err(StatsError::Undefined { .. })));
+        for constant in [1.0, 0.1] {
+            let bca = bootstrap.bca(5, |_| constant);
+            assert!(matches!(bca, Err(StatsError::Undefined { .. })), "{bca:?}");
+        }
         assert!(matches!(bootstrap.percentile(5, |_| f64::NAN), Err(StatsError::NotFinite { .. })));
     }
 

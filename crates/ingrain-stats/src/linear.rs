@@ -11,7 +11,6 @@ impl Cholesky {
     /// Factors the `n` by `n` matrix `a` (row-major, lower half read); `None` unless it is positive
     /// definite.
     pub(crate) fn new(mut a: Vec<f64>, n: usize) -> Option<Self> {
-        let scale = (0..n).map(|i| a[i * n + i].abs()).fold(0.0, f64::max);
         for i in 0..n {
             let (done, rest) = a.split_at_mut(i * n);
             let row = &mut rest[..n];
@@ -19,8 +18,10 @@ impl Cholesky {
                 let above = &done[j * n..j * n + j + 1];
                 row[j] = (row[j] - dot(&row[..j], &above[..j])) / above[j];
             }
+            // What is left of a diagonal entry that follows from the others is its own rounding.
+            let rounding = row[i].abs() * 1e-13;
             let pivot = row[i] - dot(&row[..i], &row[..i]);
-            if pivot.is_nan() || pivot <= scale * 1e-13 {
+            if pivot.is_nan() || pivot <= rounding {
                 return None;
             }
             row[i] = pivot.sqrt();
@@ -77,5 +78,16 @@ mod tests {
     fn a_singular_matrix_has_no_factor() {
         assert!(Cholesky::new(vec![1.0, 1.0, 1.0, 1.0], 2).is_none());
         assert!(Cholesky::new(vec![f64::NAN], 1).is_none());
+        assert!(Cholesky::new(vec![0.0], 1).is_none());
+    }
+
+    #[test]
+    fn columns_in_very_different_units_have_a_factor() {
+        // diag(1e20, 1) with a little between.
+        let factor = Cholesky::new(vec![1e20, 1e9, 1e9, 1.0], 2).expect("positive definite");
+        let mut x = [1e20, 2e9];
+        factor.solve(&mut x);
+        // By hand: (1 - 1e18/1e20) b = 2e9 - 1e9.
+        assert!((x[1] * 0.99 / 1e9 - 1.0).abs() < 1e-12, "{x:?}");
     }
 }

@@ -8,7 +8,7 @@ use crate::error::{StatsError, at_least, finite, same_length};
 /// Up to this many rearrangements, all are looked at.
 const EXACT: u64 = 20_000;
 
-/// Differences this small, relative to the observed one, are rounding.
+/// Differences this small, relative to the sum of all sizes, are rounding.
 const ROUNDING: f64 = 1e-12;
 
 /// Two-sided p-value of "the mean of paired differences `a - b` is 0", by flipping signs.
@@ -32,7 +32,8 @@ pub fn paired_permutation_test(
     finite(what, a)?;
     finite(what, b)?;
     let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
-    let extreme = as_extreme_as(differences.iter().sum::<f64>());
+    let size = differences.iter().map(|d| d.abs()).sum::<f64>();
+    let extreme = as_extreme_as(differences.iter().sum::<f64>(), size);
     if differences.len() < 64 && 1_u64 << differences.len() <= EXACT {
         let signed = |mask: u64| -> f64 {
             let sign = |i: usize| if mask >> i & 1 == 1 { -1.0 } else { 1.0 };
@@ -62,19 +63,23 @@ pub fn permutation_test(
     at_least(what, 1, a.len().min(b.len()))?;
     finite(what, a)?;
     finite(what, b)?;
-    let pooled = [a, b].concat();
-    let total: f64 = pooled.iter().sum();
-    let difference = |sum_a: f64| sum_a / a.len() as f64 - (total - sum_a) / b.len() as f64;
-    let extreme = as_extreme_as(difference(a.iter().sum()));
+    // The difference of the means is a multiple of what the sum of `a` has more than its share, so of
+    // the sum of its distances from the mean of all.
+    let mut pooled = [a, b].concat();
+    let mean = pooled.iter().sum::<f64>() / pooled.len() as f64;
+    pooled.iter_mut().for_each(|value| *value -= mean);
+    let size = pooled.iter().map(|value| value.abs()).sum::<f64>();
+    let extreme = as_extreme_as(pooled[..a.len()].iter().sum::<f64>(), size);
     Ok(monte_carlo(resamples, seed, |stream| {
         let mut order = pooled.clone();
         stream.shuffle(&mut order);
-        extreme(difference(order[..a.len()].iter().sum()))
+        extreme(order[..a.len()].iter().sum())
     }))
 }
 
-fn as_extreme_as(observed: f64) -> impl Fn(f64) -> bool {
-    let bound = observed.abs() * (1.0 - ROUNDING);
+/// Whether a sum of terms, whose sizes sum to `size`, is as far from 0 as the observed one.
+fn as_extreme_as(observed: f64, size: f64) -> impl Fn(f64) -> bool {
+    let bound = observed.abs() - size * ROUNDING;
     move |value: f64| value.abs() >= bound
 }
 
@@ -104,6 +109,15 @@ mod tests {
         // 60 of 100 heads: binomial two-sided p = 0.0569.
         let p = paired_permutation_test(&a, &[0.0; 100], 20_000, 1).expect("defined");
         assert!((p - 0.0569).abs() < 0.006, "{p}");
+    }
+
+    #[test]
+    fn sums_that_differ_by_rounding_are_equal() {
+        // 0.1 + 0.2 - 0.3 is 0 and comes out as 5.6e-17; 0.3 - 0.2 - 0.1 as -2.8e-17.
+        for differences in [[0.1, 0.2, -0.3], [0.3, -0.2, -0.1], [1e9 + 0.5, -1e9, -0.5]] {
+            assert_eq!(paired_permutation_test(&differences, &[0.0; 3], 0, 0), Ok(1.0));
+        }
+        assert_eq!(permutation_test(&[0.1, 0.2, 0.6], &[0.3; 3], 200, 0), Ok(1.0));
     }
 
     #[test]

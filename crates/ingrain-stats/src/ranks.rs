@@ -12,6 +12,10 @@ use crate::error::{StatsError, at_least, finite, same_length};
 pub fn pearson(a: &[f64], b: &[f64]) -> Result<f64, StatsError> {
     let what = "a correlation";
     check(what, a, b)?;
+    // Asked of the values: sums of squares may keep rounding where a constant's mean is not exact.
+    if constant(a) || constant(b) {
+        return Err(StatsError::Undefined { what, reason: "one side is constant" });
+    }
     let n = a.len() as f64;
     let (mean_a, mean_b) = (a.iter().sum::<f64>() / n, b.iter().sum::<f64>() / n);
     let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
@@ -22,7 +26,8 @@ pub fn pearson(a: &[f64], b: &[f64]) -> Result<f64, StatsError> {
         bb += b * b;
     }
     if aa == 0.0 || bb == 0.0 {
-        return Err(StatsError::Undefined { what, reason: "one side is constant" });
+        let reason = "one side varies by less than can be squared";
+        return Err(StatsError::Undefined { what, reason });
     }
     Ok((ab / (aa.sqrt() * bb.sqrt())).clamp(-1.0, 1.0))
 }
@@ -93,6 +98,11 @@ fn mean_ranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
+/// Whether all values are the same; true of none.
+pub(crate) fn constant(values: &[f64]) -> bool {
+    values.windows(2).all(|pair| pair[0] == pair[1])
+}
+
 fn check(what: &'static str, a: &[f64], b: &[f64]) -> Result<(), StatsError> {
     same_length(what, a.len(), b.len())?;
     at_least(what, 2, a.len())?;
@@ -117,8 +127,11 @@ mod tests {
     #[test]
     fn a_constant_side_has_no_correlation() {
         for correlation in [pearson, spearman, kendall_tau_b] {
-            let error = correlation(&[1.0, 1.0, 1.0], &[1.0, 2.0, 3.0]);
-            assert!(matches!(error, Err(StatsError::Undefined { .. })));
+            // Three times 0.1 have a mean that is not 0.1.
+            for constant in [1.0, 0.1] {
+                let error = correlation(&[constant; 3], &[1.0, 2.0, 3.0]);
+                assert!(matches!(error, Err(StatsError::Undefined { .. })), "{error:?}");
+            }
             assert!(matches!(correlation(&[1.0], &[1.0]), Err(StatsError::TooFew { .. })));
             let nan = correlation(&[1.0, f64::NAN], &[1.0, 2.0]);
             assert!(matches!(nan, Err(StatsError::NotFinite { index: 1, .. })));

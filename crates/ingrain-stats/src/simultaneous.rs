@@ -46,7 +46,10 @@ impl SimultaneousIntervals {
             same_length(what, estimates.len(), row.len())?;
         }
         let (means, standard_errors) = moments(replicates, estimates.len());
-        if standard_errors.iter().any(|&error| error.is_nan() || error <= 0.0) {
+        // Rounding leaves a constant a standard error of its own.
+        let never_varies = |j: usize| replicates.iter().all(|row| row[j] == replicates[0][j]);
+        let unusable = |error: f64| error.is_nan() || error <= 0.0;
+        if (0..estimates.len()).any(|j| unusable(standard_errors[j]) || never_varies(j)) {
             return Err(StatsError::Undefined { what, reason: "an estimate never varies" });
         }
         let t_rows: Vec<Vec<f64>> = replicates
@@ -137,6 +140,16 @@ mod tests {
         let copied: Vec<Vec<f64>> = one.iter().map(|row| vec![row[0]; 10]).collect();
         let family = SimultaneousIntervals::new(&[0.0; 10], &copied, 0.95).expect("defined");
         assert!((family.critical - 1.96).abs() < 0.04);
+    }
+
+    #[test]
+    fn an_estimate_that_never_varies_has_no_interval() {
+        // The mean of 0.1, fifty times, is not quite 0.1.
+        for constant in [0.0, 0.1] {
+            let rows: Vec<Vec<f64>> = (0..50).map(|r| vec![constant, f64::from(r)]).collect();
+            let family = SimultaneousIntervals::new(&[constant, 1.0], &rows, 0.95);
+            assert!(matches!(family, Err(StatsError::Undefined { .. })), "{family:?}");
+        }
     }
 
     #[test]
