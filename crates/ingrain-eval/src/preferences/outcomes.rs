@@ -75,12 +75,13 @@ pub fn rank_agreement(
 ) -> Result<RankAgreement, StatsError> {
     let (Ratings { points: of_a, .. }, Ratings { points: of_b, .. }) = (&a.ratings, &b.ratings);
     let estimate = spearman(of_a, of_b)?;
-    let mut resampled: Vec<f64> = a
-        .replicates
-        .iter()
-        .zip(&b.replicates)
-        .map(|(a, b)| spearman(a, b))
-        .collect::<Result<_, _>>()?;
+    let both = a.replicates.iter().zip(&b.replicates);
+    let both = both.filter_map(|(a, b)| Some((a.as_ref()?, b.as_ref()?)));
+    let mut resampled = both.map(|(a, b)| spearman(a, b)).collect::<Result<Vec<f64>, _>>()?;
+    if resampled.is_empty() {
+        let (failed, replicates) = (a.replicates.len(), a.replicates.len());
+        return Err(StatsError::Replicates { failed, replicates });
+    }
     resampled.sort_unstable_by(f64::total_cmp);
     let tail = (1.0 - bootstrap.confidence) / 2.0;
     let at = |p: f64| resampled[(p * (resampled.len() - 1) as f64).round() as usize];

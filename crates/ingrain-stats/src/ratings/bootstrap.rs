@@ -15,10 +15,10 @@ const MAX_FAILED: f64 = 0.01;
 pub struct RatingSample {
     /// Ratings of all comparisons.
     pub ratings: Ratings,
-    /// Points of every item, one row a resample.
-    pub replicates: Vec<Vec<f64>>,
-    /// Resamples that had no finite estimate and were left out; at most 1 %.
-    pub failed: usize,
+    /// Points of every item, one row a resample; `None` where it has no finite estimate, which is so
+    /// of at most 1 %. Rows of two samples belong together where both resampled the same clusters with
+    /// the same seed.
+    pub replicates: Vec<Option<Vec<f64>>>,
     confidence: f64,
 }
 
@@ -31,7 +31,8 @@ impl RatingSample {
         let points = self.ratings.points.iter().enumerate();
         points
             .map(|(item, &estimate)| {
-                let column = self.replicates.iter().map(|row| row[item]).collect();
+                let rows = self.replicates.iter().flatten();
+                let column = rows.map(|row| row[item]).collect();
                 crate::bootstrap::percentile_interval(estimate, column, self.confidence)
             })
             .collect()
@@ -50,11 +51,11 @@ pub fn bootstrap_ratings(
 ) -> Result<RatingSample, StatsError> {
     let (ratings, solution) = model.solve(comparisons)?;
     let likelihood = model.likelihood(comparisons);
-    let rows = bootstrap.replicates(comparisons.clusters(), |draw| {
+    let replicates = bootstrap.replicates(comparisons.clusters(), |draw| {
         refit(&likelihood, comparisons, draw, &solution)
     })?;
-    let (replicates, failed) = only_finite(rows)?;
-    Ok(RatingSample { ratings, replicates, failed, confidence: bootstrap.confidence })
+    failures(&replicates)?;
+    Ok(RatingSample { ratings, replicates, confidence: bootstrap.confidence })
 }
 
 /// Points of one resample; `None` where it has no finite estimate.
@@ -70,15 +71,11 @@ pub(super) fn refit(
     Some(centred_points(&solution.parameters[..likelihood.items]))
 }
 
-/// Leaves out resamples without an estimate, and counts them.
-pub(super) fn only_finite(
-    rows: Vec<Option<Vec<f64>>>,
-) -> Result<(Vec<Vec<f64>>, usize), StatsError> {
-    let replicates = rows.len();
-    let rows: Vec<_> = rows.into_iter().flatten().collect();
-    let failed = replicates - rows.len();
+/// Counts resamples without an estimate; an error if there are too many.
+pub(super) fn failures(rows: &[Option<Vec<f64>>]) -> Result<usize, StatsError> {
+    let (failed, replicates) = (rows.iter().filter(|row| row.is_none()).count(), rows.len());
     if failed as f64 > MAX_FAILED * replicates as f64 {
         return Err(StatsError::Replicates { failed, replicates });
     }
-    Ok((rows, failed))
+    Ok(failed)
 }

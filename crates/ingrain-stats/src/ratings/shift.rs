@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bootstrap::{only_finite, refit};
+use super::bootstrap::{failures, refit};
 use super::{BradleyTerry, Comparisons};
 use crate::error::same_length;
 use crate::{Bootstrap, Interval, SimultaneousIntervals, StatsError, benjamini_hochberg, normal};
@@ -71,7 +71,8 @@ pub fn rating_shifts(
         let second = refit(&second_model, after, draw, &second_solution)?;
         Some(difference(&second, &first))
     })?;
-    let (replicates, failed) = only_finite(rows)?;
+    let failed = failures(&rows)?;
+    let replicates: Vec<Vec<f64>> = rows.into_iter().flatten().collect();
     let deltas = difference(&second.points, &first.points);
     let family = SimultaneousIntervals::new(&deltas, &replicates, bootstrap.confidence)?;
     let p_values: Vec<f64> = deltas
