@@ -1,22 +1,17 @@
 //! The page over HTTP, on the loopback address alone.
 
-use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper::{Method, Request};
-use hyper_util::rt::TokioIo;
 use ingrain_run::Interrupt;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Annotation, Answer};
-use crate::http::{Failure, Guard, Reply, asset, json};
-use crate::{Refusal, ServeError};
+use crate::http::{Failure, Guard, Listener, Reply, Site, asset, json, read};
+use crate::{Limits, Refusal, ServeError};
 
 const PAGE: &str = include_str!("../page/annotate.html");
 const STYLE: &str = include_str!("../page/annotate.css");
@@ -25,15 +20,17 @@ const SCRIPT: &str = include_str!("../page/annotate.js");
 /// An answer is far smaller.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 
-/// How often a server looks whether it should stop.
-const LOOK: Duration = Duration::from_millis(200);
-
 /// Serves an [`Annotation`] to browsers on this machine.
 #[derive(Debug)]
 pub struct AnnotationServer {
-    listener: TcpListener,
-    address: SocketAddr,
-    annotation: Arc<Mutex<Annotation>>,
+    listener: Listener,
+    annotation: Annotation,
+}
+
+struct Page {
+    annotation: Mutex<Annotation>,
+    guard: Guard,
+    limits: Limits,
 }
 
 #[derive(Deserialize)]
@@ -52,18 +49,14 @@ impl AnnotationServer {
     /// # Errors
     /// [`ServeError::Listen`].
     pub fn bind(annotation: Annotation, port: u16) -> Result<Self, ServeError> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let refused = |source| ServeError::Listen { address, source };
-        let listener = TcpListener::bind(address).map_err(refused)?;
-        listener.set_nonblocking(true).map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
-        Ok(Self { listener, address, annotation: Arc::new(Mutex::new(annotation)) })
+        let listener = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+        Ok(Self { listener, annotation })
     }
 
     /// What to open in a browser.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}/", self.address)
+        self.listener.url()
     }
 
     /// Answers until `interrupt` is requested.
@@ -71,60 +64,31 @@ impl AnnotationServer {
     /// # Errors
     /// [`ServeError::Server`].
     pub fn serve(self, interrupt: &Interrupt) -> Result<(), ServeError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(ServeError::Server)?;
-        runtime.block_on(async {
-            let listener =
-                tokio::net::TcpListener::from_std(self.listener).map_err(ServeError::Server)?;
-            while !interrupt.is_requested() {
-                // A connection that breaks off while it is accepted is its own problem.
-                let Ok(Ok((stream, _))) = tokio::time::timeout(LOOK, listener.accept()).await
-                else {
-                    continue;
-                };
-                let annotation = self.annotation.clone();
-                let guard = Arc::new(Guard::new(self.address, None));
-                tokio::spawn(async move {
-                    let service = service_fn(move |request| {
-                        let (annotation, guard) = (annotation.clone(), guard.clone());
-                        async move {
-                            let reply = respond(request, &annotation, &guard).await;
-                            Ok::<_, Infallible>(reply.unwrap_or_else(Failure::into_reply))
-                        }
-                    });
-                    let connection = hyper::server::conn::http1::Builder::new();
-                    let _ = connection.serve_connection(TokioIo::new(stream), service).await;
-                });
-            }
-            Ok(())
-        })
+        let limits = Limits { max_body_bytes: MAX_BODY_BYTES, ..Limits::default() };
+        let guard = Guard::new(self.listener.address(), None);
+        let annotation = Mutex::new(self.annotation);
+        let page = Page { annotation, guard, limits: limits.clone() };
+        self.listener.serve(Arc::new(page), &limits, interrupt)
     }
 }
 
-async fn respond(
-    request: Request<Incoming>,
-    annotation: &Mutex<Annotation>,
-    guard: &Guard,
-) -> Result<Reply, Failure> {
-    guard.check_site(&request)?;
-    let label = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/") => return Ok(asset("text/html; charset=utf-8", PAGE)),
-        (&Method::GET, "/annotate.css") => return Ok(asset("text/css; charset=utf-8", STYLE)),
-        (&Method::GET, "/annotate.js") => {
-            return Ok(asset("text/javascript; charset=utf-8", SCRIPT));
-        }
-        (&Method::POST, "/api/item") => false,
-        (&Method::POST, "/api/label") => true,
-        _ => return Err(Failure::not_found("no such page")),
-    };
-    let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await;
-    let body = body.map_err(|_| Failure::too_large(MAX_BODY_BYTES))?.to_bytes();
-    let posted = serde_json::from_slice(&body)
-        .map_err(|_| Failure::invalid(None, "not a request of this page"))?;
-    let mut annotation = annotation.lock().unwrap_or_else(PoisonError::into_inner);
-    answer(&mut annotation, &posted, label)
+impl Site for Page {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Reply, Failure> {
+        self.guard.check_site(&request)?;
+        let label = match (request.method(), request.uri().path()) {
+            (&Method::GET, "/") => return Ok(asset("text/html; charset=utf-8", PAGE)),
+            (&Method::GET, "/annotate.css") => return Ok(asset("text/css; charset=utf-8", STYLE)),
+            (&Method::GET, "/annotate.js") => {
+                return Ok(asset("text/javascript; charset=utf-8", SCRIPT));
+            }
+            (&Method::POST, "/api/item") => false,
+            (&Method::POST, "/api/label") => true,
+            _ => return Err(Failure::not_found("no such page")),
+        };
+        let posted = read(request, &self.limits).await?;
+        let mut annotation = self.annotation.lock().unwrap_or_else(PoisonError::into_inner);
+        answer(&mut annotation, &posted, label)
+    }
 }
 
 /// Writes a label down if there is one, and shows the pair asked for or the next open one.

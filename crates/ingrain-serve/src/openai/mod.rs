@@ -11,14 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http_body_util::{BodyExt, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::{Method, Request};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::http::{EventStream, Failure, Guard, Reply, Writer, asset, json};
+use crate::http::{EventStream, Failure, Guard, Reply, Site, Writer, asset, json, read};
 use crate::{Engine, Event, Events, Job, Limits, Replies};
 
 const PAGE: &str = include_str!("../page/index.html");
@@ -76,69 +74,6 @@ impl Api {
         }
     }
 
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Reply {
-        self.route(request).await.unwrap_or_else(Failure::into_reply)
-    }
-
-    async fn route(&self, request: Request<Incoming>) -> Result<Reply, Failure> {
-        self.guard.check_site(&request)?;
-        let path = request.uri().path().to_owned();
-        let get = matches!(*request.method(), Method::GET | Method::HEAD);
-        let post = request.method() == Method::POST;
-        if path.starts_with("/v1/") {
-            self.guard.check_key(&request)?;
-        }
-        match path.as_str() {
-            "/" if get => Ok(asset("text/html; charset=utf-8", PAGE)),
-            "/chat.js" if get => Ok(asset("text/javascript; charset=utf-8", SCRIPT)),
-            "/chat.css" if get => Ok(asset("text/css; charset=utf-8", STYLE)),
-            "/health" if get => Ok(json(&serde_json::json!({ "status": "ok" }))),
-            "/v1/models" if get => Ok(json(&models::list(&*self.engine, self.started))),
-            "/v1/chat/completions" if post => {
-                let body: chat::Request = self.read(request).await?;
-                let stamp = self.stamp("chatcmpl", &body.fields.model);
-                self.carry_out(chat::order(body, stamp, self.fresh_seed(), &self.limits)?).await
-            }
-            "/v1/completions" if post => {
-                let body: completions::Request = self.read(request).await?;
-                let stamp = self.stamp("cmpl", &body.fields.model);
-                self.carry_out(completions::order(body, stamp, self.fresh_seed(), &self.limits)?)
-                    .await
-            }
-            "/"
-            | "/chat.js"
-            | "/chat.css"
-            | "/health"
-            | "/v1/models"
-            | "/v1/chat/completions"
-            | "/v1/completions" => Err(Failure::wrong_method()),
-            _ => match path.strip_prefix("/v1/models/") {
-                Some(id) if get => models::one(&*self.engine, id, self.started),
-                _ => Err(Failure::not_found("there is nothing at this path")),
-            },
-        }
-    }
-
-    async fn read<T: DeserializeOwned>(&self, request: Request<Incoming>) -> Result<T, Failure> {
-        let body = self.body(request.into_body()).await?;
-        serde_json::from_slice(&body)
-            .map_err(|error| Failure::invalid(None, format!("the body is not a request: {error}")))
-    }
-
-    async fn body(&self, body: Incoming) -> Result<Bytes, Failure> {
-        let limit = self.limits.max_body_bytes;
-        let collect = Limited::new(body, limit).collect();
-        let patience = Duration::from_secs(self.limits.receive_secs);
-        match tokio::time::timeout(patience, collect).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-                Err(Failure::too_large(limit))
-            }
-            Ok(Err(_)) => Err(Failure::invalid(None, "the body broke off")),
-            Err(_) => Err(Failure::too_slow()),
-        }
-    }
-
     async fn carry_out<W: Collect>(&self, order: Order<W>) -> Result<Reply, Failure> {
         let count = u32::try_from(order.jobs.len()).unwrap_or(u32::MAX);
         let permit =
@@ -185,6 +120,47 @@ impl Api {
     fn fresh_seed(&self) -> u64 {
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
         nanos ^ self.counter.load(Ordering::Relaxed).rotate_left(32)
+    }
+}
+
+impl Site for Api {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Reply, Failure> {
+        self.guard.check_site(&request)?;
+        let path = request.uri().path().to_owned();
+        let get = matches!(*request.method(), Method::GET | Method::HEAD);
+        let post = request.method() == Method::POST;
+        if path.starts_with("/v1/") {
+            self.guard.check_key(&request)?;
+        }
+        match path.as_str() {
+            "/" if get => Ok(asset("text/html; charset=utf-8", PAGE)),
+            "/chat.js" if get => Ok(asset("text/javascript; charset=utf-8", SCRIPT)),
+            "/chat.css" if get => Ok(asset("text/css; charset=utf-8", STYLE)),
+            "/health" if get => Ok(json(&serde_json::json!({ "status": "ok" }))),
+            "/v1/models" if get => Ok(json(&models::list(&*self.engine, self.started))),
+            "/v1/chat/completions" if post => {
+                let body: chat::Request = read(request, &self.limits).await?;
+                let stamp = self.stamp("chatcmpl", &body.fields.model);
+                self.carry_out(chat::order(body, stamp, self.fresh_seed(), &self.limits)?).await
+            }
+            "/v1/completions" if post => {
+                let body: completions::Request = read(request, &self.limits).await?;
+                let stamp = self.stamp("cmpl", &body.fields.model);
+                self.carry_out(completions::order(body, stamp, self.fresh_seed(), &self.limits)?)
+                    .await
+            }
+            "/"
+            | "/chat.js"
+            | "/chat.css"
+            | "/health"
+            | "/v1/models"
+            | "/v1/chat/completions"
+            | "/v1/completions" => Err(Failure::wrong_method()),
+            _ => match path.strip_prefix("/v1/models/") {
+                Some(id) if get => models::one(&*self.engine, id, self.started),
+                _ => Err(Failure::not_found("there is nothing at this path")),
+            },
+        }
     }
 }
 
