@@ -4,12 +4,13 @@
 //! to the same questions, in both orders.
 
 use ingrain_chat::{ChatModel, Message, Sampling};
-use ingrain_judge::{Case, Decision, Measure, OnConflict, Task, Verdict, biases};
+use ingrain_judge::{Case, Label, OnConflict, Task, Verdict, biases, win_rate};
 use ingrain_run::write_jsonl;
-use ingrain_stats::{Bootstrap, Interval};
+use ingrain_stats::Bootstrap;
 use serde_json::json;
 
-use crate::judging::judge_all;
+use crate::error::unlike;
+use crate::judging::Judging;
 use crate::replies::{Prompt, collect};
 use crate::{EvalError, Figure, NamedJudge, Suite, SuiteReport, SuiteRun};
 
@@ -43,6 +44,11 @@ pub struct Coherence<'a> {
     pub sampling: Sampling,
     /// Who judges.
     pub judges: Vec<NamedJudge<'a>>,
+    /// How often each pair is shown again in the same order, to see whether a judge agrees with itself.
+    pub repeats: usize,
+    /// What people said of the pairs of an earlier run in the same directory (`cases.jsonl`); they decide
+    /// whether the report may call a judge reliable.
+    pub labels: Vec<Label>,
     /// The model that wrote the training data, to warn where it judges.
     pub teacher: Option<&'a str>,
     /// The model under judgement, to warn where it judges.
@@ -91,12 +97,24 @@ impl Suite for Coherence<'_> {
         if self.questions.is_empty() || self.others.is_empty() || self.judges.is_empty() {
             return Err(EvalError::Empty("coherence"));
         }
-        let own = self.replies(run, &self.subject)?;
         let names: Vec<&str> = self.judges.iter().map(|judge| judge.name).collect();
-        let mut warnings: Vec<String> =
-            biases(&names, self.teacher, self.model).iter().map(ToString::to_string).collect();
+        let methods = self.others.iter().map(|method| method.name);
+        unlike(methods.chain([self.subject.name]))?;
+        unlike(names.iter().copied())?;
+        let own = self.replies(run, &self.subject)?;
+        let mut warnings: Vec<String> = biases(&names, self.teacher, self.model.as_slice())
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         let (mut figures, mut details) = (Vec::new(), serde_json::Map::new());
         let mut compared = Vec::new();
+        let judging = Judging {
+            judges: &self.judges,
+            repeats: self.repeats,
+            on_conflict: self.on_conflict,
+            labels: &self.labels,
+            bootstrap: self.bootstrap,
+        };
         for other in &self.others {
             let theirs = self.replies(run, other)?;
             let cases = self.cases(other, &own, &theirs);
@@ -104,12 +122,17 @@ impl Suite for Coherence<'_> {
             if missing > 0 {
                 warnings.push(format!("{}: {missing} questions lack a reply", other.name));
             }
-            let judged = judge_all(run, &self.judges, &cases, self.on_conflict, &self.bootstrap)?;
+            let judged = judging.run(run, &cases)?;
+            for doubt in judged.doubts() {
+                if !warnings.contains(&doubt) {
+                    warnings.push(doubt);
+                }
+            }
             compared.extend(cases.iter().cloned());
             let name = format!("{} against {}", self.subject.name, other.name);
             figures.push(Figure {
                 name: format!("win rate of {name}, ties half"),
-                measure: win_rate(&judged.decisions, &self.bootstrap),
+                measure: win_rate(&self.bootstrap, &cases, &judged.decisions),
             });
             details.insert(
                 name,
@@ -118,6 +141,7 @@ impl Suite for Coherence<'_> {
                     "unsettled": judged.decisions.iter().filter(|d| d.verdict().is_none()).count(),
                     "ties": judged.decisions.iter().filter(|d| d.verdict() == Some(Verdict::Tie)).count(),
                     "judges": judged.judges,
+                    "between_judges": judged.between,
                 }),
             );
         }
@@ -125,20 +149,5 @@ impl Suite for Coherence<'_> {
         write_jsonl(run.dir.join("cases.jsonl"), &compared)?;
         let suite = "coherence".to_owned();
         Ok(SuiteReport { suite, figures, warnings, details: details.into() })
-    }
-}
-
-/// Wins of the first, ties half, over the cases that are settled; each question is its own cluster.
-fn win_rate(decisions: &[Decision], bootstrap: &Bootstrap) -> Measure {
-    let scores: Vec<f64> =
-        decisions.iter().filter_map(|d| d.verdict()).map(Verdict::score).collect();
-    let mean = |draw: &[usize]| draw.iter().map(|&i| scores[i]).sum::<f64>() / draw.len() as f64;
-    match bootstrap.percentile(scores.len(), mean) {
-        // Where all agree, resampling sees no uncertainty; Wilson's interval does.
-        Ok(interval) if interval.low == interval.high && matches!(scores[0], 0.0 | 1.0) => {
-            let wins = if scores[0] > 0.5 { scores.len() } else { 0 };
-            Interval::wilson(wins, scores.len(), bootstrap.confidence).into()
-        }
-        result => result.into(),
     }
 }

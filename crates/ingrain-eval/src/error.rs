@@ -44,6 +44,9 @@ pub enum EvalError {
     /// A trait that is in the list twice.
     #[error("the trait {0:?} is in the list twice")]
     RepeatedTrait(String),
+    /// Two models, methods or judges of one name, whose replies or verdicts could not be told apart.
+    #[error("two of what is compared are called {0:?}; give each a name of its own")]
+    RepeatedName(String),
     /// A statistic does not exist for what was found.
     #[error("{what}: {source}")]
     Statistic {
@@ -72,4 +75,15 @@ pub enum EvalError {
     #[cfg(feature = "local")]
     #[error(transparent)]
     Tokenizer(#[from] ingrain_tokenizer::TokenizerError),
+}
+
+/// [`EvalError::RepeatedName`] unless all names differ.
+pub(crate) fn unlike<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), EvalError> {
+    let mut seen = std::collections::BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(EvalError::RepeatedName(name.to_owned()));
+        }
+    }
+    Ok(())
 }

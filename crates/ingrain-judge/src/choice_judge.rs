@@ -2,7 +2,6 @@
 
 use ingrain_chat::{ChatError, Message, Score, ScoreRequest, Scorer};
 
-use crate::parse::parse;
 use crate::rubric::{Prompt, answers, tagged};
 use crate::text_judge::verdict;
 use crate::{Answer, Judge, JudgeError, Question, Rubric, Unreadable};
@@ -44,8 +43,7 @@ impl<S: Scorer> ChoiceJudge<S> {
         let (reading, probability) = match likeliest {
             Some(best) if finite && !equal(best) => {
                 let mass: f64 = totals.iter().map(|total| (total - totals[best]).exp()).sum();
-                let read =
-                    parse(&tagged(&answers[best], &prompt.fence), &prompt.fence, prompt.allowed);
+                let read = prompt.allowed.read(&answers[best]);
                 (read.map(|read| verdict(read, question.order)), Some(1.0 / mass))
             }
             _ => (Err(Unreadable::NoScore), None),

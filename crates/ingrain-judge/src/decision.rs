@@ -90,20 +90,21 @@ impl Panel {
     pub fn decide(self, members: &[Vec<Decision>]) -> Result<Vec<Decision>, JudgeError> {
         let cases = members.iter().map(Vec::len).min().ok_or(JudgeError::EmptyPanel)?;
         let of_case = |case: usize| {
-            let mut verdicts: Vec<Verdict> =
-                members.iter().filter_map(|decisions| decisions[case].verdict()).collect();
-            verdicts.sort_by(|a, b| a.score().total_cmp(&b.score()));
-            match (self, verdicts.get(verdicts.len().saturating_sub(1) / 2)) {
-                (_, None) => members[0][case],
-                (Self::Median, Some(&middle)) => Decision::Settled(middle),
-                (Self::Vote, Some(&middle)) => {
-                    let votes = verdicts.iter().filter(|v| **v == middle).count();
-                    let carried = votes * 2 > verdicts.len();
-                    Decision::Settled(if carried { middle } else { Verdict::Tie })
-                }
-            }
+            let verdicts = members.iter().filter_map(|decisions| decisions[case].verdict());
+            self.settle(verdicts.collect()).map_or(members[0][case], Decision::Settled)
         };
         Ok((0..cases).map(of_case).collect())
+    }
+
+    /// One verdict of several; `None` of none.
+    pub(crate) fn settle(self, mut verdicts: Vec<Verdict>) -> Option<Verdict> {
+        verdicts.sort_by(|a, b| a.score().total_cmp(&b.score()));
+        let middle = *verdicts.get(verdicts.len().saturating_sub(1) / 2)?;
+        let votes = verdicts.iter().filter(|verdict| **verdict == middle).count();
+        Some(match self {
+            Self::Vote if votes * 2 <= verdicts.len() => Verdict::Tie,
+            Self::Vote | Self::Median => middle,
+        })
     }
 }
 
@@ -137,21 +138,23 @@ impl std::fmt::Display for Bias {
     }
 }
 
-/// Names that are compared without owner, case and file ending: `Org/Model-7B.gguf` is `model-7b`.
+/// What to warn of: judges that are the teacher or one of the models under judgement, or a single judge.
+///
+/// Names are compared without owner, case and file ending: `Org/Model-7B.gguf` is `model-7b`.
 #[must_use]
-pub fn biases(judges: &[&str], teacher: Option<&str>, model: Option<&str>) -> Vec<Bias> {
+pub fn biases(judges: &[&str], teacher: Option<&str>, models: &[&str]) -> Vec<Bias> {
     let bare = |name: &str| {
         let name = name.rsplit(['/', '\\']).next().unwrap_or(name).to_lowercase();
         let name = name.split('@').next().unwrap_or_default().to_owned();
         name.strip_suffix(".gguf").map_or(name.clone(), str::to_owned)
     };
-    let is = |judge: &str, other: Option<&str>| other.is_some_and(|o| bare(o) == bare(judge));
+    let is = |judge: &str, others: &[&str]| others.iter().any(|other| bare(other) == bare(judge));
     let mut found = Vec::new();
     for judge in judges {
-        if is(judge, teacher) {
+        if is(judge, teacher.as_slice()) {
             found.push(Bias::JudgeIsTeacher((*judge).to_owned()));
         }
-        if is(judge, model) {
+        if is(judge, models) {
             found.push(Bias::JudgeIsModel((*judge).to_owned()));
         }
     }
@@ -188,12 +191,11 @@ mod tests {
 
     #[test]
     fn a_judge_that_taught_or_is_judged_is_named_however_it_is_spelt() {
-        let found =
-            biases(&["zai/GLM-4.5-Air", "Qwen3-8B"], Some("glm-4.5-air"), Some("x/qwen3-8b.gguf"));
-        let names = ["zai/GLM-4.5-Air", "Qwen3-8B"].map(str::to_owned);
-        let [teacher, model] = names;
+        let judges = ["zai/GLM-4.5-Air", "Qwen3-8B"];
+        let found = biases(&judges, Some("glm-4.5-air"), &["other", "x/qwen3-8b.gguf"]);
+        let [teacher, model] = judges.map(str::to_owned);
         assert_eq!(found, [Bias::JudgeIsTeacher(teacher), Bias::JudgeIsModel(model)]);
-        assert_eq!(biases(&["a", "b"], Some("c"), None), []);
-        assert!(matches!(biases(&["a"], None, None)[..], [Bias::SingleJudge(_)]));
+        assert_eq!(biases(&["a", "b"], Some("c"), &[]), []);
+        assert!(matches!(biases(&["a"], None, &[])[..], [Bias::SingleJudge(_)]));
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use ingrain_run::{RunError, write_atomic_with};
 use serde::{Deserialize, Serialize};
 
-use crate::{JudgeError, Verdict};
+use crate::{JudgeError, Panel, Verdict};
 
 /// One person's verdict on one case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,13 +98,12 @@ pub fn consensus(labels: &[Label]) -> BTreeMap<String, Verdict> {
     for label in labels {
         by_case.entry(&label.case).or_default().push(label.verdict);
     }
-    let one = |mut verdicts: Vec<Verdict>| {
-        verdicts.sort_by(|a, b| a.score().total_cmp(&b.score()));
-        let middle = verdicts[(verdicts.len() - 1) / 2];
-        let carried = verdicts.iter().filter(|v| **v == middle).count() * 2 > verdicts.len();
-        if carried || matches!(middle, Verdict::Grade(_)) { middle } else { Verdict::Tie }
+    let one = |verdicts: Vec<Verdict>| {
+        let grades = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Grade(_)));
+        if grades { Panel::Median } else { Panel::Vote }.settle(verdicts)
     };
-    by_case.into_iter().map(|(case, verdicts)| (case.to_owned(), one(verdicts))).collect()
+    let agreed = by_case.into_iter();
+    agreed.filter_map(|(case, verdicts)| Some((case.to_owned(), one(verdicts)?))).collect()
 }
 
 fn row(label: &Label) -> Row {

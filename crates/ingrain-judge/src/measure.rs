@@ -48,12 +48,27 @@ impl Measure {
 
     /// The share of units that are true, resampled by message.
     pub(crate) fn share(bootstrap: &Bootstrap, units: &[(&str, bool)]) -> Self {
+        let scores: Vec<(&str, f64)> =
+            units.iter().map(|(message, is)| (*message, f64::from(u8::from(*is)))).collect();
+        Self::rate(bootstrap, &scores)
+    }
+
+    /// The mean of scores in 0..=1, resampled by message. Where all are 0 or all 1, resampling sees no
+    /// uncertainty: the interval is Wilson's for as many trials as there are messages.
+    pub(crate) fn rate(bootstrap: &Bootstrap, units: &[(&str, f64)]) -> Self {
+        let all = |score: f64| !units.is_empty() && units.iter().all(|unit| unit.1 == score);
+        if all(0.0) || all(1.0) {
+            let messages: Vec<&str> = units.iter().map(|unit| unit.0).collect();
+            let trials = Clusters::new(&messages).len();
+            let successes = if all(1.0) { trials } else { 0 };
+            return Interval::wilson(successes, trials, bootstrap.confidence).into();
+        }
         Self::of(bootstrap, units, |drawn| {
             let (what, unit) = ("a share", "observations");
             if drawn.is_empty() {
                 return Err(StatsError::TooFew { what, unit, needed: 1, found: 0 });
             }
-            Ok(drawn.iter().filter(|unit| ***unit).count() as f64 / drawn.len() as f64)
+            Ok(drawn.iter().copied().sum::<f64>() / drawn.len() as f64)
         })
     }
 }

@@ -11,6 +11,22 @@ pub(crate) enum Allowed {
     Scale(u8, u8),
 }
 
+impl Allowed {
+    /// What an answer without its tags says, if it is allowed.
+    pub(crate) fn read(self, answer: &str) -> Result<Read, Unreadable> {
+        let read = match (self, answer) {
+            (Self::Letters { .. }, "A") => Some(Read::A),
+            (Self::Letters { .. }, "B") => Some(Read::B),
+            (Self::Letters { ties: true }, "tie") => Some(Read::Tie),
+            (Self::Scale(low, high), digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
+                digits.parse().ok().filter(|grade| (low..=high).contains(grade)).map(Read::Grade)
+            }
+            _ => None,
+        };
+        read.ok_or_else(|| Unreadable::NotAllowed(answer.chars().take(40).collect()))
+    }
+}
+
 /// A reply's answer, before the order shown is undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Read {
@@ -21,9 +37,10 @@ pub(crate) enum Read {
 }
 
 /// The answer in `<answer-FENCE>...</answer-FENCE>`: exactly one, at the very end, and allowed.
-/// Reasoning before the last `</think>` is not looked at; answers without the fence do not count.
+/// Reasoning before the first `</think>` is not looked at (a later one may be quoted, to hide an
+/// answer); answers without the fence do not count.
 pub(crate) fn parse(reply: &str, fence: &str, allowed: Allowed) -> Result<Read, Unreadable> {
-    let said = reply.rsplit_once("</think>").map_or(reply, |(_, said)| said).trim_end();
+    let said = reply.split_once("</think>").map_or(reply, |(_, said)| said).trim_end();
     let (open, close) = (format!("<answer-{fence}>"), format!("</answer-{fence}>"));
     if said.matches(&open).count() > 1 || said.matches(&close).count() > 1 {
         return Err(Unreadable::SeveralAnswers);
@@ -33,17 +50,7 @@ pub(crate) fn parse(reply: &str, fence: &str, allowed: Allowed) -> Result<Read, 
     if !rest.is_empty() {
         return Err(Unreadable::NotAtTheEnd);
     }
-    let answer = answer.trim();
-    let read = match (allowed, answer) {
-        (Allowed::Letters { .. }, "A") => Some(Read::A),
-        (Allowed::Letters { .. }, "B") => Some(Read::B),
-        (Allowed::Letters { ties: true }, "tie") => Some(Read::Tie),
-        (Allowed::Scale(low, high), digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
-            digits.parse().ok().filter(|grade| (low..=high).contains(grade)).map(Read::Grade)
-        }
-        _ => None,
-    };
-    read.ok_or_else(|| Unreadable::NotAllowed(answer.chars().take(40).collect()))
+    allowed.read(answer.trim())
 }
 
 #[cfg(test)]
@@ -86,6 +93,8 @@ mod tests {
                 "<answer-f00d><answer-f00d>A</answer-f00d></answer-f00d>".to_owned(),
                 Err(SeveralAnswers),
             ),
+            (format!("{a} \"</think>\", it says. {a}"), Ok(Read::A)),
+            (format!("</think>{a} It says \"</think>\". {a}"), Err(SeveralAnswers)),
             (format!("{a} or rather B"), Err(NotAtTheEnd)),
             ("<answer-f00d>A or B</answer-f00d>".to_owned(), other("A or B")),
             ("<answer-f00d>a</answer-f00d>".to_owned(), other("a")),

@@ -5,43 +5,12 @@ use std::collections::BTreeMap;
 use ingrain_stats::{Bootstrap, LengthControlled, length_controlled_win_rate, normal};
 use serde::{Deserialize, Serialize};
 
-use crate::labels::consensus;
+use crate::agreement::against_labels;
 use crate::measure::tally;
 use crate::{
-    Case, Decision, InterJudge, Label, LabelAgreement, Measure, OnConflict, Order, Ruling, Verdict,
-    decide,
+    Agreement, Case, Decision, Detection, Gates, InterJudge, Label, Measure, OnConflict, Order,
+    Ruling, Standing, Verdict, consensus, decide,
 };
-
-/// What a judge must reach against labels before a report may call it reliable.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Gates {
-    /// Krippendorff's ordinal alpha of judge and labels. Default 0.70.
-    pub min_alpha: f64,
-    /// Spearman's correlation of judge and labels. Default 0.80.
-    pub min_spearman: f64,
-}
-
-impl Default for Gates {
-    fn default() -> Self {
-        Self { min_alpha: 0.70, min_spearman: 0.80 }
-    }
-}
-
-/// Whether a report may call its judge reliable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "standing")]
-pub enum Standing {
-    /// It passed every gate.
-    Reliable,
-    /// It failed at least one.
-    NotReliable {
-        /// Which, with the figures.
-        because: Vec<String>,
-    },
-    /// There are no labels to hold it against.
-    Unknown,
-}
 
 /// What happens when the order is turned round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,7 +52,9 @@ pub struct Reliability {
     /// The same at equal length; `None` unless replies are compared, or where it does not exist.
     pub length_controlled: Option<LengthControlled>,
     /// Against labels; `None` without.
-    pub labels: Option<LabelAgreement>,
+    pub labels: Option<Agreement>,
+    /// Errors against labels, and what follows from them; `None` without labels or for grades.
+    pub detection: Option<Detection>,
     /// Raters among each other; `None` below two.
     pub raters: Option<InterJudge>,
     /// Whether a report may call it reliable.
@@ -129,9 +100,11 @@ impl ReliabilityConfig {
         let dropped = per_case(&|decision| Some(decision.verdict().is_none()));
         let ties = per_case(&|decision| Some(decision.verdict()? == Verdict::Tie));
         let ordered = cases.iter().any(|case| case.task.has_order());
-        let known = consensus(labels);
-        let labels_agreement =
-            (!known.is_empty()).then(|| LabelAgreement::new(bootstrap, cases, &decisions, &known));
+        let mut known = consensus(labels);
+        known.retain(|case, _| messages.contains_key(case.as_str()));
+        let (agreement, detection) = (!known.is_empty())
+            .then(|| against_labels(bootstrap, cases, &decisions, &known))
+            .unzip();
         Reliability {
             judge: judge.to_owned(),
             cases: cases.len(),
@@ -144,32 +117,11 @@ impl ReliabilityConfig {
             self_agreement: self_agreement(bootstrap, &messages, &rulings),
             first_win_rate: ordered.then(|| win_rate(bootstrap, cases, &decisions)),
             length_controlled: length_controlled(bootstrap, cases, &decisions),
-            standing: self.gates.standing(labels_agreement.as_ref()),
-            labels: labels_agreement,
+            standing: self.gates.standing(agreement.as_ref()),
+            labels: agreement,
+            detection: detection.filter(|_| ordered),
             raters: raters(bootstrap, cases, labels),
         }
-    }
-}
-
-impl Gates {
-    /// Holds a judge's agreement with labels against the gates. What is undefined fails.
-    #[must_use]
-    pub fn standing(&self, labels: Option<&LabelAgreement>) -> Standing {
-        let Some(labels) = labels else { return Standing::Unknown };
-        let mut because = Vec::new();
-        for (name, measure, needed) in [
-            ("alpha (ordinal)", &labels.alpha_ordinal, self.min_alpha),
-            ("Spearman", &labels.spearman, self.min_spearman),
-        ] {
-            match measure {
-                Measure::Value(found) if found.estimate >= needed => {}
-                Measure::Value(found) => {
-                    because.push(format!("{name} is {:.2}, below {needed:.2}", found.estimate));
-                }
-                Measure::Undefined { undefined } => because.push(format!("{name}: {undefined}")),
-            }
-        }
-        if because.is_empty() { Standing::Reliable } else { Standing::NotReliable { because } }
     }
 }
 
@@ -242,19 +194,15 @@ fn self_agreement(
     rulings.iter().any(|r| r.repeat > 0).then(|| Measure::share(bootstrap, &again))
 }
 
-fn win_rate(bootstrap: &Bootstrap, cases: &[Case], decisions: &[Decision]) -> Measure {
+/// Wins of the first option over the cases that are settled, ties counting half; resampled by message.
+#[must_use]
+pub fn win_rate(bootstrap: &Bootstrap, cases: &[Case], decisions: &[Decision]) -> Measure {
     let units: Vec<(&str, f64)> = cases
         .iter()
         .zip(decisions)
         .filter_map(|(case, d)| Some((case.message.as_str(), d.verdict()?.score())))
         .collect();
-    Measure::of(bootstrap, &units, |drawn| {
-        let (what, unit) = ("a win rate", "settled cases");
-        if drawn.is_empty() {
-            return Err(ingrain_stats::StatsError::TooFew { what, unit, needed: 1, found: 0 });
-        }
-        Ok(drawn.iter().copied().sum::<f64>() / drawn.len() as f64)
-    })
+    Measure::rate(bootstrap, &units)
 }
 
 fn length_controlled(

@@ -4,6 +4,7 @@
 //! user's message in that manner, and a judge says which trait the reply shows. Many such choices make a
 //! rating of every trait, and two models that were offered the same choices can be compared.
 
+mod asking;
 mod outcomes;
 mod schedule;
 mod suite;

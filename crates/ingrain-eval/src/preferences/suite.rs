@@ -1,23 +1,23 @@
 //! The suite: three conditions, a retest and a control.
 
-use ingrain_chat::{ChatModel, Message, Sampling};
+use ingrain_chat::{ChatModel, Sampling};
 use ingrain_constitution::{PreferenceStance, PromptSet};
-use ingrain_judge::{Case, Measure, OnConflict, Task, biases};
+use ingrain_judge::{Measure, biases};
 use ingrain_stats::{
-    Bootstrap, BradleyTerry, Comparisons, Elo, ShiftReport, bootstrap_ratings, rating_shifts,
+    Bootstrap, BradleyTerry, Elo, RatingSample, ShiftReport, bootstrap_ratings, rating_shifts,
 };
 use serde_json::{Value, json};
 
 use super::Schedule;
-use super::outcomes::{PreferenceOutcomes, rank_agreement};
-use crate::judging::judge_all;
-use crate::replies::{Prompt, collect};
+use super::asking::Asked;
+use super::outcomes::rank_agreement;
+use crate::error::unlike;
 use crate::{EvalError, Figure, NamedJudge, Suite, SuiteReport, SuiteRun};
 
 /// A model whose preferences are asked.
 #[derive(Clone, Copy)]
 pub struct PreferenceModel<'a> {
-    /// What it is called in reports.
+    /// What it is called in reports; where a judge has the same name, a report warns of it.
     pub name: &'a str,
     /// Who answers.
     pub model: &'a dyn ChatModel,
@@ -58,55 +58,9 @@ const STANCES: [PreferenceStance; 3] =
     [PreferenceStance::FeelsLike, PreferenceStance::Adopt, PreferenceStance::Random];
 
 impl RevealedPreferences<'_> {
-    /// What one model chooses under one stance.
-    ///
-    /// # Errors
-    /// Whatever the model, the judge or the disk reports.
-    pub fn ask(
-        &self,
-        run: &SuiteRun<'_>,
-        label: &str,
-        model: &dyn ChatModel,
-        stance: PreferenceStance,
-    ) -> Result<PreferenceOutcomes, EvalError> {
-        let traits = self.schedule.traits();
-        let place = format!("{label}/{}", stance.as_str());
-        let mut prompts = Vec::new();
-        for (i, offer) in self.schedule.offers().iter().enumerate() {
-            let (first, second) = (&traits[offer.first], &traits[offer.second]);
-            let system = self.prompts.preference_system(first, second, stance)?;
-            let user = Message::user(&self.schedule.messages()[offer.message]);
-            let messages = vec![Message::system(system), user];
-            prompts.push(Prompt { key: format!("{place}/{i}"), messages });
-        }
-        let stage = format!("preferences/{place}");
-        let replies = collect(run, &stage, model, &self.sampling, &prompts)?;
-        let mut cases = Vec::new();
-        let mut offers = Vec::new();
-        for (i, (offer, reply)) in self.schedule.offers().iter().zip(replies).enumerate() {
-            let Some(reply) = reply else { continue };
-            let (first, second) = (traits[offer.first].clone(), traits[offer.second].clone());
-            let message = self.schedule.messages()[offer.message].clone();
-            let task = Task::Choose { reply, first, second };
-            cases.push(Case { key: format!("{place}/{i}"), message, task });
-            offers.push(i);
-        }
-        let light = Bootstrap { replicates: 2, ..self.bootstrap };
-        let judged = judge_all(run, &self.judges, &cases, OnConflict::Tie, &light)?;
-        let decided: Vec<_> = offers.into_iter().zip(judged.decisions).collect();
-        Ok(PreferenceOutcomes::new(self.schedule.offers().len(), &decided))
-    }
-
-    fn comparisons(
-        &self,
-        run: &SuiteRun<'_>,
-        label: &str,
-        model: &dyn ChatModel,
-        stance: PreferenceStance,
-    ) -> Result<(Comparisons, usize), EvalError> {
-        let outcomes = self.ask(run, label, model, stance)?;
-        let statistic = |source| EvalError::Statistic { what: format!("{label}: ratings"), source };
-        Ok((outcomes.comparisons(self.schedule).map_err(statistic)?, outcomes.dropped()))
+    /// What the second run of the first model is called.
+    fn retest(&self) -> String {
+        format!("{} (retest)", self.before.name)
     }
 
     /// Everything about one stance.
@@ -118,46 +72,77 @@ impl RevealedPreferences<'_> {
     ) -> Result<Value, EvalError> {
         let word = stance.as_str();
         let statistic = |what: String| move |source| EvalError::Statistic { what, source };
-        let (first, dropped) =
-            self.comparisons(run, self.before.name, self.before.model, stance)?;
-        let retest = format!("{} (retest)", self.before.name);
-        let (again, again_dropped) = self.comparisons(run, &retest, self.before.model, stance)?;
-        let shifts = |after: &Comparisons, name: &str| {
+        let ratings = |asked: &Asked, name: &str| {
+            let what = statistic(format!("{word}: ratings of {name}"));
+            bootstrap_ratings(&self.rating, &asked.games, &self.bootstrap).map_err(what)
+        };
+        let first = self.asked(run, self.before.name, self.before.model, stance)?;
+        let retest = self.retest();
+        let again = self.asked(run, &retest, self.before.model, stance)?;
+        let shifts = |after: &Asked, name: &str| {
             let what = statistic(format!("{word}: shifts of {name}"));
-            rating_shifts(&self.rating, &first, after, &self.bootstrap).map_err(what)
+            rating_shifts(&self.rating, &first.games, &after.games, &self.bootstrap).map_err(what)
         };
         let noise = shifts(&again, &retest)?;
-        let sample = bootstrap_ratings(&self.rating, &first, &self.bootstrap)
-            .map_err(statistic(format!("{word}: ratings of {}", self.before.name)))?;
+        let sample = ratings(&first, self.before.name)?;
         let intervals = sample.intervals().map_err(statistic(word.to_owned()))?;
+        let mut samples = vec![(self.before.name, sample)];
         let mut models = serde_json::Map::new();
         for PreferenceModel { name, model } in &self.after {
-            let (games, dropped) = self.comparisons(run, name, *model, stance)?;
-            let other = bootstrap_ratings(&self.rating, &games, &self.bootstrap)
-                .map_err(statistic(format!("{word}: ratings of {name}")))?;
-            let ranks = rank_agreement(&sample, &other, &self.bootstrap)
-                .map_err(statistic(format!("{word}: rank correlation of {name}")))?;
-            figures.push(Figure {
-                name: format!("{word}: Spearman of {} and {name}", self.before.name),
-                measure: Measure::Value(ranks.spearman),
-            });
-            let report = shifts(&games, name)?;
-            let moved = self.moved(&report);
+            let asked = self.asked(run, name, *model, stance)?;
+            let sample = ratings(&asked, name)?;
+            let ranks = self.ranks(word, (name, &sample), &samples, figures)?;
+            samples.push((name, sample));
+            let report = shifts(&asked, name)?;
             models.insert(
                 (*name).to_owned(),
-                json!({ "dropped": dropped, "ranks": ranks, "moved": moved, "shifts": report }),
+                json!({
+                    "dropped": asked.dropped,
+                    "judges": asked.judges,
+                    "between_judges": asked.between,
+                    "ranks": ranks,
+                    "moved": self.moved(&report),
+                    "shifts": report,
+                }),
             );
         }
         Ok(json!({
             "before": {
                 "name": self.before.name,
-                "dropped": dropped,
+                "dropped": first.dropped,
+                "judges": first.judges,
+                "between_judges": first.between,
                 "ratings": intervals,
-                "elo": Elo::default().rate(&first),
+                "elo": Elo::default().rate(&first.games),
             },
-            "retest": { "dropped": again_dropped, "moved": self.moved(&noise), "shifts": noise },
+            "retest": {
+                "dropped": again.dropped,
+                "judges": again.judges,
+                "between_judges": again.between,
+                "moved": self.moved(&noise),
+                "shifts": noise,
+            },
             "models": models,
         }))
+    }
+
+    /// How far a model orders the traits as each earlier one does.
+    fn ranks(
+        &self,
+        word: &str,
+        (name, sample): (&str, &RatingSample),
+        earlier: &[(&str, RatingSample)],
+        figures: &mut Vec<Figure>,
+    ) -> Result<Value, EvalError> {
+        let mut ranks = serde_json::Map::new();
+        for (other, other_sample) in earlier {
+            let what = format!("{word}: Spearman of {other} and {name}");
+            let agreement = rank_agreement(other_sample, sample, &self.bootstrap)
+                .map_err(|source| EvalError::Statistic { what: what.clone(), source })?;
+            figures.push(Figure { name: what, measure: Measure::Value(agreement.spearman) });
+            ranks.insert((*other).to_owned(), json!(agreement));
+        }
+        Ok(ranks.into())
     }
 
     /// Traits whose simultaneous interval excludes 0.
@@ -173,7 +158,12 @@ impl Suite for RevealedPreferences<'_> {
             return Err(EvalError::Empty("revealed preferences"));
         }
         let names: Vec<&str> = self.judges.iter().map(|judge| judge.name).collect();
-        let found = biases(&names, self.teacher, Some(self.before.name));
+        let models: Vec<&str> =
+            [self.before].iter().chain(&self.after).map(|model| model.name).collect();
+        let labels = [self.before.name, &self.retest()];
+        unlike(labels.into_iter().chain(self.after.iter().map(|model| model.name)))?;
+        unlike(names.iter().copied())?;
+        let found = biases(&names, self.teacher, &models);
         let mut warnings: Vec<String> = found.iter().map(ToString::to_string).collect();
         let mut figures = Vec::new();
         let mut details = serde_json::Map::new();

@@ -2,7 +2,7 @@
 
 use ingrain_chat::{Sampling, Scripted};
 use ingrain_eval::{Coherence, EvalError, Method, NamedJudge, Suite};
-use ingrain_judge::OnConflict;
+use ingrain_judge::{Label, OnConflict, Verdict};
 use ingrain_run::Interrupt;
 use ingrain_stats::Bootstrap;
 
@@ -10,6 +10,15 @@ use crate::{Reader, suite_run};
 
 fn questions(count: usize) -> Vec<String> {
     (0..count).map(|i| format!("question {i}")).collect()
+}
+
+/// A person who sees what the judge sees: the subject wins on four questions of five.
+fn labels() -> Vec<Label> {
+    let label = |i| {
+        let verdict = if i % 5 == 3 { Verdict::Tie } else { Verdict::First };
+        Label { case: format!("system prompt/{i}"), rater: "Ann".to_owned(), verdict }
+    };
+    (0..50).map(label).collect()
 }
 
 #[test]
@@ -36,6 +45,8 @@ fn the_better_method_wins_as_often_as_it_is_better() {
         questions: questions(50),
         sampling: Sampling::default(),
         judges: judges.to_vec(),
+        repeats: 1,
+        labels: labels(),
         teacher: Some("Teacher-9B"),
         model: None,
         on_conflict: OnConflict::Tie,
@@ -48,6 +59,10 @@ fn the_better_method_wins_as_often_as_it_is_better() {
     assert_eq!(report.figures[0].measure.estimate(), Some(0.9));
     let details = &report.details["distilled against system prompt"];
     assert_eq!((&details["ties"], &details["unsettled"]), (&10.into(), &0.into()));
+    let judge = &details["judges"][1];
+    assert_eq!(judge["standing"]["standing"], "reliable");
+    assert_eq!(judge["self_agreement"]["estimate"], 1.0, "every pair was shown again");
+    assert_eq!(details["between_judges"]["pairs"][0]["kappa"]["estimate"], 1.0);
     assert_eq!(report.warnings.len(), 1);
     assert!(report.warnings[0].contains("org/teacher-9b is also the teacher"));
 
@@ -68,6 +83,8 @@ fn verdicts_that_cannot_be_read_are_left_out_and_counted() {
         questions: questions(20),
         sampling: Sampling::default(),
         judges: vec![NamedJudge { name: "judge", judge: &judge }],
+        repeats: 0,
+        labels: Vec::new(),
         teacher: None,
         model: None,
         on_conflict: OnConflict::Drop,
@@ -78,6 +95,11 @@ fn verdicts_that_cannot_be_read_are_left_out_and_counted() {
     assert_eq!(report.figures[0].measure.estimate(), None, "every verdict turned with the order");
     assert_eq!(report.details["a against b"]["unsettled"], 20);
     assert_eq!(report.details["a against b"]["judges"][0]["unreadable"]["no_answer"], 4);
+    assert!(report.warnings.iter().any(|line| line.starts_with("judge judge is of unknown")));
+    let namesake = Method { name: "a", model: &model, system: Some("Other.".to_owned()) };
+    let twice = Coherence { others: vec![namesake], ..suite.clone() };
+    let error = twice.run(&suite_run(dir.path(), &Interrupt::default()));
+    assert!(matches!(error, Err(EvalError::RepeatedName(name)) if name == "a"));
     let empty = Coherence { questions: Vec::new(), ..suite };
     let error = empty.run(&suite_run(dir.path(), &Interrupt::default()));
     assert!(matches!(error, Err(EvalError::Empty("coherence"))));

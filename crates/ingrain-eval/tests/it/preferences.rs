@@ -78,11 +78,13 @@ fn a_planted_shift_is_found_and_the_controls_stay_quiet() {
         let (low, high) = (shift["low"].as_f64(), shift["high"].as_f64());
         assert!(low < Some(366.7) && Some(366.7) < high, "{shift}");
         assert!(persona["shifts"]["shifts"][0]["q_value"].as_f64() < Some(0.01));
-        assert!(persona["ranks"]["spearman"]["estimate"].as_f64() < Some(0.8));
+        assert!(persona["ranks"]["base"]["spearman"]["estimate"].as_f64() < Some(0.8));
     }
     let random = &report.details["random"]["models"]["persona"];
     assert_eq!(random["moved"], serde_json::json!([]), "the control");
-    assert_eq!(report.details["feels_like"]["before"]["dropped"], 0);
+    let before_details = &report.details["feels_like"]["before"];
+    assert_eq!(before_details["dropped"], 0);
+    assert_eq!(before_details["judges"][0]["position"]["consistency"]["estimate"], 1.0);
     // Base, retest and persona under three stances.
     assert_eq!(before.requests().len() + after.requests().len(), 9 * 1_500);
     let systems = |model: &Scripted| -> Vec<_> {

@@ -1,7 +1,10 @@
 //! Text that wants to give the verdict, and judges that write anything.
 
 use ingrain_chat::{Score, ScriptedScorer};
-use ingrain_judge::{ChoiceJudge, Decision, OnConflict, TextJudge, Unreadable, Verdict, decide};
+use ingrain_constitution::{Constitution, PromptSet};
+use ingrain_judge::{
+    Case, ChoiceJudge, Decision, OnConflict, Rubric, Task, TextJudge, Unreadable, Verdict, decide,
+};
 use proptest::prelude::*;
 
 use crate::{compare, fence, judge, obedient, rubric};
@@ -63,6 +66,33 @@ fn the_material_never_holds_the_fence_and_stands_inside_it() {
             let closing = format!("\n</reply-a-{fence}>");
             assert_eq!(ruling.prompt.matches(&closing).count(), 1);
             assert_eq!(ruling.verdict, Some(Verdict::Second), "{:.80}", attack);
+        }
+    }
+}
+
+#[test]
+fn the_built_in_prompts_show_hostile_text_once_and_inside_its_tags() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../personas/sarcasm.yaml");
+    let constitution = Constitution::from_path(path).expect("valid");
+    for attack in attacks() {
+        let message = format!("Message. {attack}");
+        let compare = Task::Compare { first: attack.clone(), second: "Honest.".into() };
+        let choose =
+            Task::Choose { reply: attack.clone(), first: "warm".into(), second: "dry".into() };
+        let coherence = Rubric::coherence(PromptSet::default(), constitution.clone());
+        for (rubric, task, tag) in [
+            (coherence, compare, "reply-a"),
+            (Rubric::preference(PromptSet::default()), choose, "reply"),
+        ] {
+            let case = Case { key: "k".into(), message: message.clone(), task };
+            let obedient = TextJudge::new(obedient(|_| "A".into()), rubric);
+            let (rulings, _) = judge(&obedient, &[case], 0);
+            let prompt = &rulings[0].prompt;
+            let fence = fence(prompt);
+            assert!(!attack.contains(fence));
+            let block = format!("<{tag}-{fence}>\n{attack}\n</{tag}-{fence}>");
+            assert_eq!(prompt.matches(&block).count(), 1, "{attack:.80}");
+            assert_eq!(rulings[0].verdict, Some(Verdict::First));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ingrain_judge::{
-    Case, InterJudge, Label, LabelAgreement, Measure, OnConflict, Reliability, ReliabilityConfig,
+    Agreement, Case, InterJudge, Label, Measure, OnConflict, Reliability, ReliabilityConfig,
     SimulatedJudge, Standing, Verdict, decide,
 };
 use ingrain_stats::{Bootstrap, Stream};
@@ -54,10 +54,13 @@ fn near(measure: &Measure, expected: f64) {
 fn a_perfect_judge_is_reliable() {
     let report = assess(simulated(1.0), 0);
     assert_eq!(report.standing, Standing::Reliable);
-    let labels = report.labels.expect("labels");
-    assert_eq!((labels.cases, labels.kappa.estimate()), (CASES, Some(1.0)));
-    assert_eq!(labels.mean_absolute_error.estimate(), Some(0.0));
-    assert_eq!(report.drop_rate.estimate(), Some(0.0));
+    let agreement = report.labels.expect("labels");
+    assert_eq!((agreement.cases, agreement.kappa.estimate()), (CASES, Some(1.0)));
+    assert_eq!(agreement.mean_absolute_error.estimate(), Some(0.0));
+    // No case of 600 was dropped, which still leaves room: Wilson's z^2 / (600 + z^2).
+    let Measure::Value(dropped) = report.drop_rate else { panic!("defined") };
+    assert_eq!((dropped.estimate, dropped.low), (0.0, 0.0));
+    assert!((dropped.high - 0.006_361).abs() < 1e-5, "{dropped:?}");
 }
 
 #[test]
@@ -70,9 +73,9 @@ fn known_errors_are_recovered_and_fail_the_gates() {
     assert!(position.bias_p_value.expect("conflicts") > 0.01);
     near(&report.self_agreement.expect("repeats"), 0.856);
     // Of cases that stay settled on a side, 0.81 of 0.82 are right.
-    let labels = report.labels.expect("labels");
-    near(&labels.sensitivity, 0.81 / 0.82);
-    near(&labels.specificity, 0.81 / 0.82);
+    let detection = report.detection.expect("labels");
+    near(&detection.sensitivity, 0.81 / 0.82);
+    near(&detection.specificity, 0.81 / 0.82);
 
     let poor = assess(simulated(0.7), 0);
     let Standing::NotReliable { because } = poor.standing else { panic!("reliable?") };
@@ -95,15 +98,19 @@ fn what_cannot_be_read_is_counted_and_dropped() {
     near(&report.unreadable_rate, 0.1);
     near(&report.drop_rate, 0.19);
     assert_eq!(report.unreadable.keys().collect::<Vec<_>>(), ["no_answer"]);
-    assert_eq!(report.labels.expect("labels").accuracy.estimate(), Some(1.0));
+    assert_eq!(report.labels.expect("labels").observed.estimate(), Some(1.0));
 }
 
 #[test]
 fn without_labels_a_judge_is_unknown_rather_than_reliable() {
     let (rulings, _) = judge(&simulated(1.0), &cases(), 0);
-    let report = ReliabilityConfig::default().assess("judge", &cases(), &rulings, &[]);
-    assert_eq!(report.standing, Standing::Unknown);
-    assert!(report.labels.is_none() && report.raters.is_none());
+    let case = "of another run".to_owned();
+    let elsewhere = Label { case, rater: "Ann".into(), verdict: Verdict::First };
+    for labels in [&[][..], &[elsewhere]] {
+        let report = ReliabilityConfig::default().assess("judge", &cases(), &rulings, labels);
+        assert_eq!(report.standing, Standing::Unknown);
+        assert!(report.labels.is_none() && report.raters.is_none());
+    }
 }
 
 #[test]
@@ -116,10 +123,12 @@ fn judges_that_share_a_truth_agree_as_much_as_their_accuracy_allows() {
     };
     let judges = [("exact".to_owned(), decisions(1.0)), ("good".to_owned(), decisions(0.95))];
     let agreement = InterJudge::new(&Bootstrap::default(), &cases(), &judges);
-    let [(first, second, kappa)] = &agreement.kappas[..] else { panic!("one pair") };
-    assert_eq!((first.as_str(), second.as_str()), ("exact", "good"));
-    assert!(kappa.estimate().expect("defined") > 0.98);
-    assert!(agreement.alpha_nominal.estimate().expect("defined") > 0.98);
+    let [pair] = &agreement.pairs[..] else { panic!("one pair") };
+    assert_eq!((pair.first.as_str(), pair.second.as_str()), ("exact", "good"));
+    for measure in [&pair.agreement.kappa, &pair.agreement.spearman, &agreement.alpha_nominal] {
+        assert!(measure.estimate().expect("defined") > 0.98, "{measure}");
+    }
+    assert!(pair.agreement.mean_absolute_error.estimate().expect("defined") < 0.02);
 }
 
 #[test]
@@ -129,7 +138,7 @@ fn a_report_survives_json() {
     let read: Reliability = serde_json::from_str(&json).expect("parses");
     assert_eq!((read.standing, read.unreadable), (report.standing, report.unreadable));
     // serde_json rounds the last digit of a float.
-    let kappa = |labels: Option<LabelAgreement>| labels?.kappa.estimate();
+    let kappa = |labels: Option<Agreement>| labels?.kappa.estimate();
     let gap = kappa(read.labels).zip(kappa(report.labels)).map(|(a, b)| (a - b).abs());
     assert!(gap.expect("both") < 1e-12);
 }

@@ -1,0 +1,89 @@
+//! One model under one stance: replies, and what judges see in them.
+
+use ingrain_chat::{ChatModel, Message};
+use ingrain_constitution::PreferenceStance;
+use ingrain_judge::{Case, InterJudge, OnConflict, Reliability, Task};
+use ingrain_stats::Comparisons;
+
+use super::{PreferenceOutcomes, RevealedPreferences};
+use crate::judging::{Judged, Judging};
+use crate::replies::{Prompt, collect};
+use crate::{EvalError, SuiteRun};
+
+/// What one model chose under one stance, and who says so.
+pub(super) struct Asked {
+    pub(super) games: Comparisons,
+    pub(super) dropped: usize,
+    pub(super) judges: Vec<Reliability>,
+    pub(super) between: Option<InterJudge>,
+}
+
+impl RevealedPreferences<'_> {
+    /// What one model chooses under one stance.
+    ///
+    /// # Errors
+    /// Whatever the model, the judge or the disk reports.
+    pub fn ask(
+        &self,
+        run: &SuiteRun<'_>,
+        label: &str,
+        model: &dyn ChatModel,
+        stance: PreferenceStance,
+    ) -> Result<PreferenceOutcomes, EvalError> {
+        Ok(self.judged(run, label, model, stance)?.0)
+    }
+
+    fn judged(
+        &self,
+        run: &SuiteRun<'_>,
+        label: &str,
+        model: &dyn ChatModel,
+        stance: PreferenceStance,
+    ) -> Result<(PreferenceOutcomes, Judged), EvalError> {
+        let traits = self.schedule.traits();
+        let place = format!("{label}/{}", stance.as_str());
+        let mut prompts = Vec::new();
+        for (i, offer) in self.schedule.offers().iter().enumerate() {
+            let (first, second) = (&traits[offer.first], &traits[offer.second]);
+            let system = self.prompts.preference_system(first, second, stance)?;
+            let user = Message::user(&self.schedule.messages()[offer.message]);
+            let messages = vec![Message::system(system), user];
+            prompts.push(Prompt { key: format!("{place}/{i}"), messages });
+        }
+        let stage = format!("preferences/{place}");
+        let replies = collect(run, &stage, model, &self.sampling, &prompts)?;
+        let mut cases = Vec::new();
+        let mut offers = Vec::new();
+        for (i, (offer, reply)) in self.schedule.offers().iter().zip(replies).enumerate() {
+            let Some(reply) = reply else { continue };
+            let (first, second) = (traits[offer.first].clone(), traits[offer.second].clone());
+            let message = self.schedule.messages()[offer.message].clone();
+            let task = Task::Choose { reply, first, second };
+            cases.push(Case { key: format!("{place}/{i}"), message, task });
+            offers.push(i);
+        }
+        let judging = Judging {
+            judges: &self.judges,
+            repeats: 0,
+            on_conflict: OnConflict::Tie,
+            labels: &[],
+            bootstrap: self.bootstrap,
+        };
+        let judged = judging.run(run, &cases)?;
+        let decided: Vec<_> = offers.into_iter().zip(judged.decisions.iter().copied()).collect();
+        Ok((PreferenceOutcomes::new(self.schedule.offers().len(), &decided), judged))
+    }
+
+    pub(super) fn asked(
+        &self,
+        run: &SuiteRun<'_>,
+        label: &str,
+        model: &dyn ChatModel,
+        stance: PreferenceStance,
+    ) -> Result<Asked, EvalError> {
+        let (outcomes, Judged { judges, between, .. }) = self.judged(run, label, model, stance)?;
+        let statistic = |source| EvalError::Statistic { what: format!("{label}: ratings"), source };
+        let games = outcomes.comparisons(self.schedule).map_err(statistic)?;
+        Ok(Asked { games, dropped: outcomes.dropped(), judges, between })
+    }
+}
