@@ -8,7 +8,7 @@ use crate::error::{StatsError, at_least, finite, same_length};
 /// Up to this many rearrangements, all are looked at.
 const EXACT: u64 = 20_000;
 
-/// Differences this small, relative to the sum of all sizes, are rounding.
+/// Sums that differ by this little, relative to the sizes of their terms, differ by rounding.
 const ROUNDING: f64 = 1e-12;
 
 /// Two-sided p-value of "the mean of paired differences `a - b` is 0", by flipping signs.
@@ -32,8 +32,7 @@ pub fn paired_permutation_test(
     finite(what, a)?;
     finite(what, b)?;
     let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
-    let size = differences.iter().map(|d| d.abs()).sum::<f64>();
-    let extreme = as_extreme_as(differences.iter().sum::<f64>(), size);
+    let extreme = as_extreme_as(&differences, differences.len(), size(a) + size(b));
     if differences.len() < 64 && 1_u64 << differences.len() <= EXACT {
         let signed = |mask: u64| -> f64 {
             let sign = |i: usize| if mask >> i & 1 == 1 { -1.0 } else { 1.0 };
@@ -66,10 +65,10 @@ pub fn permutation_test(
     // The difference of the means is a multiple of what the sum of `a` has more than its share, so of
     // the sum of its distances from the mean of all.
     let mut pooled = [a, b].concat();
+    let given = size(&pooled);
     let mean = pooled.iter().sum::<f64>() / pooled.len() as f64;
     pooled.iter_mut().for_each(|value| *value -= mean);
-    let size = pooled.iter().map(|value| value.abs()).sum::<f64>();
-    let extreme = as_extreme_as(pooled[..a.len()].iter().sum::<f64>(), size);
+    let extreme = as_extreme_as(&pooled, a.len(), given);
     Ok(monte_carlo(resamples, seed, |stream| {
         let mut order = pooled.clone();
         stream.shuffle(&mut order);
@@ -77,10 +76,16 @@ pub fn permutation_test(
     }))
 }
 
-/// Whether a sum of terms, whose sizes sum to `size`, is as far from 0 as the observed one.
-fn as_extreme_as(observed: f64, size: f64) -> impl Fn(f64) -> bool {
-    let bound = observed.abs() - size * ROUNDING;
+/// Whether a sum is as far from 0 as that of the first `observed` terms is. `given` is the size of the
+/// numbers that the terms were made from, whose own last digit may be rounding.
+fn as_extreme_as(terms: &[f64], observed: usize, given: f64) -> impl Fn(f64) -> bool {
+    let rounding = ROUNDING * size(terms) + f64::EPSILON * given;
+    let bound = terms[..observed].iter().sum::<f64>().abs() - rounding;
     move |value: f64| value.abs() >= bound
+}
+
+fn size(values: &[f64]) -> f64 {
+    values.iter().map(|value| value.abs()).sum()
 }
 
 /// `(1 + extreme) / (1 + resamples)`.
@@ -118,6 +123,10 @@ mod tests {
             assert_eq!(paired_permutation_test(&differences, &[0.0; 3], 0, 0), Ok(1.0));
         }
         assert_eq!(permutation_test(&[0.1, 0.2, 0.6], &[0.3; 3], 200, 0), Ok(1.0));
+        // 0.1 beside a million is not quite 0.1.
+        let million = |values: [f64; 2]| values.map(|value| 1e6 + value);
+        let p = paired_permutation_test(&million([0.1, 0.3]), &million([0.2, 0.2]), 0, 0);
+        assert_eq!(p, Ok(1.0));
     }
 
     #[test]
