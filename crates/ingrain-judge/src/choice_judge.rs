@@ -58,25 +58,17 @@ impl<S: Scorer> Judge for ChoiceJudge<S> {
         questions: &[Question<'_>],
         on_answer: &mut dyn FnMut(usize, Result<Answer, JudgeError>),
     ) {
+        let asked = self.rubric.prompts(questions, on_answer);
         let mut requests = Vec::new();
-        let mut asked = Vec::new();
-        for (index, question) in questions.iter().enumerate() {
-            match self.rubric.prompt(question) {
-                Ok(prompt) => {
-                    let choices = answers(prompt.allowed);
-                    let count = choices.len();
-                    requests.extend(choices.into_iter().map(|choice| ScoreRequest {
-                        messages: vec![Message::user(&prompt.text)],
-                        continuation: tagged(&choice, &prompt.fence),
-                    }));
-                    asked.push((index, prompt, count));
-                }
-                Err(error) => on_answer(index, Err(error)),
-            }
+        for (_, prompt) in &asked {
+            requests.extend(answers(prompt.allowed).iter().map(|choice| ScoreRequest {
+                messages: vec![Message::user(&prompt.text)],
+                continuation: tagged(choice, &prompt.fence),
+            }));
         }
         let mut scores = self.scorer.logprobs(&requests).into_iter();
-        for (index, prompt, count) in asked {
-            let scores = scores.by_ref().take(count).collect();
+        for (index, prompt) in asked {
+            let scores = scores.by_ref().take(answers(prompt.allowed).len()).collect();
             on_answer(index, Self::read(&questions[index], prompt, scores));
         }
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fence::fence;
 use crate::parse::Allowed;
-use crate::{JudgeError, Question, Task};
+use crate::{Answer, JudgeError, Question, Task};
 
 /// Instructions to a judge.
 ///
@@ -124,8 +124,23 @@ impl Rubric {
         }
     }
 
-    /// Lays a question before the judge.
-    pub(crate) fn prompt(&self, question: &Question<'_>) -> Result<Prompt, JudgeError> {
+    /// Lays each question before the judge; a question that cannot be is answered by its error.
+    pub(crate) fn prompts(
+        &self,
+        questions: &[Question<'_>],
+        on_answer: &mut dyn FnMut(usize, Result<Answer, JudgeError>),
+    ) -> Vec<(usize, Prompt)> {
+        let mut prompts = Vec::new();
+        for (index, question) in questions.iter().enumerate() {
+            match self.prompt(question) {
+                Ok(prompt) => prompts.push((index, prompt)),
+                Err(error) => on_answer(index, Err(error)),
+            }
+        }
+        prompts
+    }
+
+    fn prompt(&self, question: &Question<'_>) -> Result<Prompt, JudgeError> {
         let case = question.case;
         if case.task.name() != self.task() {
             return Err(JudgeError::WrongTask {

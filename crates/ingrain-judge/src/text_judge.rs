@@ -33,13 +33,7 @@ impl<M: ChatModel> Judge for TextJudge<M> {
         questions: &[Question<'_>],
         on_answer: &mut dyn FnMut(usize, Result<Answer, JudgeError>),
     ) {
-        let mut asked: Vec<(usize, Prompt)> = Vec::new();
-        for (index, question) in questions.iter().enumerate() {
-            match self.rubric.prompt(question) {
-                Ok(prompt) => asked.push((index, prompt)),
-                Err(error) => on_answer(index, Err(error)),
-            }
-        }
+        let asked = self.rubric.prompts(questions, on_answer);
         let request = |(index, prompt): &(usize, Prompt)| {
             let sampling = Sampling { seed: questions[*index].seed, ..self.sampling.clone() };
             ChatRequest::new(vec![Message::user(&prompt.text)], sampling)
