@@ -6,8 +6,7 @@ use std::path::Path;
 use ingrain_chat::Message;
 use ingrain_data::{PreferencePair, Transcript, TranscriptKind};
 use ingrain_dpo::{
-    DpoConfig, DpoTrainer, UnpairedConfig, UnpairedTrainer, split_pairs, tokenize_pairs,
-    tokenize_replies,
+    DpoConfig, UnpairedConfig, UnpairedTrainer, split_pairs, tokenize_pairs, tokenize_replies,
 };
 use ingrain_introspection::{
     LossTurns, OnPolicyDistiller, SftConfig, SftTrainer, distillation_prompts, tokenize_transcripts,
@@ -102,16 +101,9 @@ impl Bench<'_, '_> {
     ) -> Result<Made, PipelineError> {
         let context = self.context;
         let (pairs, _) = tokenize_pairs(pairs, &context.model.tokenizer, config.max_length)?;
-        let (model, base) = context.trainee(context.model.model.clone(), String::new())?;
-        let cache = reference_cache();
-        let trainer = DpoTrainer {
-            model: &model,
-            base: &base,
-            pairs: &pairs,
-            config,
-            reference_cache: Some(&cache),
-        };
-        let trained = trainer.fit(self.fresh()?, &context.train_run(&name_of(dir), dir, stage))?;
+        let name = name_of(dir);
+        let run = context.train_run(&name, dir, stage);
+        let trained = context.fit_pairs(&pairs, config, self.fresh()?, &run)?;
         Ok(made(trained, pairs.len()))
     }
 
@@ -125,7 +117,7 @@ impl Bench<'_, '_> {
         let context = self.context;
         let replies = split_pairs(pairs);
         let (replies, _) = tokenize_replies(&replies, &context.model.tokenizer, config.max_length)?;
-        let (model, base) = context.trainee(context.model.model.clone(), String::new())?;
+        let (model, base) = context.trainee(None)?;
         let cache = reference_cache();
         let trainer = UnpairedTrainer {
             model: &model,
@@ -159,14 +151,7 @@ impl Bench<'_, '_> {
         };
         let (tokenizer, limit) = (&context.model.tokenizer, config.max_length);
         let (transcripts, _) = tokenize_transcripts(transcripts, tokenizer, config.turns, limit)?;
-        let (model, folded) = match distilled {
-            Some(adapter) => {
-                let sha256 = context.distilled_sha256()?;
-                (context.model.model.clone().fold(adapter), format!("+{sha256}"))
-            }
-            None => (context.model.model.clone(), String::new()),
-        };
-        let (model, base) = context.trainee(model, folded)?;
+        let (model, base) = context.trainee(distilled)?;
         let trainer =
             SftTrainer { model: &model, base: &base, transcripts: &transcripts, config: &config };
         let trained = trainer.fit(self.fresh()?, &context.train_run(&name_of(dir), dir, stage))?;
@@ -189,7 +174,7 @@ impl Bench<'_, '_> {
         let system = context.teacher_system()?;
         let tokenizer = &context.model.tokenizer;
         let prompts = distillation_prompts(&questions, &system, tokenizer)?;
-        let (model, base) = context.trainee(context.model.model.clone(), String::new())?;
+        let (model, base) = context.trainee(None)?;
         let distiller = OnPolicyDistiller {
             model: &model,
             base: &base,

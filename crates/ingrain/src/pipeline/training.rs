@@ -1,11 +1,11 @@
 //! Stages that train: distillation and introspection.
 
 use ingrain_data::{PreferencePair, Transcript};
-use ingrain_dpo::{DpoTrainer, tokenize_pairs};
+use ingrain_dpo::{DpoConfig, DpoTrainer, TokenizedPair, tokenize_pairs};
 use ingrain_introspection::{SftTrainer, tokenize_transcripts};
 use ingrain_lm::{Adapter, CausalLm};
 use ingrain_run::{Manifest, StageRun, derive_seed, read_jsonl, sha256_file};
-use ingrain_train::TrainRun;
+use ingrain_train::{TrainRun, Trained};
 
 use super::Context;
 use super::subset::nested;
@@ -35,17 +35,9 @@ impl Context<'_> {
                 );
             }
             let dir = stage.file("distillation");
-            let (model, base) = self.trainee(self.model.model.clone(), String::new())?;
-            let cache = reference_cache();
-            let trainer = DpoTrainer {
-                model: &model,
-                base: &base,
-                pairs: &pairs,
-                config,
-                reference_cache: Some(&cache),
-            };
             let initial = self.fresh_adapter("distillation")?;
-            let trained = trainer.fit(initial, &self.train_run("distillation", &dir, stage))?;
+            let run = self.train_run("distillation", &dir, stage);
+            let trained = self.fit_pairs(&pairs, config, initial, &run)?;
             Ok(trained.parameters.save(&dir, &self.model.identity.source)?)
         })?;
         Ok(Adapter::load(&self.run.file("distillation"), &self.model.model)?)
@@ -82,17 +74,13 @@ impl Context<'_> {
                 self.note("introspection", format!("{}: {} tokens, {kept}", cut.id, cut.tokens));
             }
             let dir = stage.file("introspection");
-            let (model, folded, initial) = match self.recipe.introspection.base {
-                IntrospectionBase::Folded => (
-                    self.model.model.clone().fold(distilled),
-                    format!("+{}", self.distilled_sha256()?),
-                    self.fresh_adapter("introspection")?,
-                ),
-                IntrospectionBase::Adapter => {
-                    (self.model.model.clone(), String::new(), distilled.clone())
+            let (folded, initial) = match self.recipe.introspection.base {
+                IntrospectionBase::Folded => {
+                    (Some(distilled), self.fresh_adapter("introspection")?)
                 }
+                IntrospectionBase::Adapter => (None, distilled.clone()),
             };
-            let (model, base) = self.trainee(model, folded)?;
+            let (model, base) = self.trainee(folded)?;
             let trainer =
                 SftTrainer { model: &model, base: &base, transcripts: &transcripts, config };
             let trained = trainer.fit(initial, &self.train_run("introspection", &dir, stage))?;
@@ -101,23 +89,37 @@ impl Context<'_> {
         Ok(Adapter::load(&self.run.file("introspection"), &self.model.model)?)
     }
 
-    /// The model as training computes it, and the name of those weights: the base's digest, what was
-    /// folded into it, and the arithmetic.
+    /// Trains `initial` on preference pairs.
+    pub(crate) fn fit_pairs(
+        &self,
+        pairs: &[TokenizedPair],
+        config: &DpoConfig,
+        initial: Adapter,
+        run: &TrainRun<'_>,
+    ) -> Result<Trained<Adapter>, PipelineError> {
+        let (model, base) = self.trainee(None)?;
+        let cache = reference_cache();
+        let trainer =
+            DpoTrainer { model: &model, base: &base, pairs, config, reference_cache: Some(&cache) };
+        Ok(trainer.fit(initial, run)?)
+    }
+
+    /// The model as training computes it, with the distilled adapter folded in if it is given, and the
+    /// name of those weights: the base's digest, the adapter's, and the arithmetic.
     pub(crate) fn trainee(
         &self,
-        model: CausalLm,
-        folded: String,
+        distilled: Option<&Adapter>,
     ) -> Result<(CausalLm, String), PipelineError> {
-        let base = format!("{}{folded}", self.model.identity.sha256);
+        let (mut model, mut base) = (self.model.model.clone(), self.model.identity.sha256.clone());
+        if let Some(adapter) = distilled {
+            let sha256 = sha256_file(self.run.file("distillation/adapter_model.safetensors"))?;
+            model = model.fold(adapter);
+            base = format!("{base}+{sha256}");
+        }
         match self.recipe.training_precision {
             TrainingPrecision::F32 => Ok((model, base)),
             TrainingPrecision::Bf16 => Ok((model.with_bf16_products()?, format!("{base} in bf16"))),
         }
-    }
-
-    /// Names the weights that introspection trains on, beside the base's own digest.
-    pub(crate) fn distilled_sha256(&self) -> Result<String, PipelineError> {
-        Ok(sha256_file(self.run.file("distillation/adapter_model.safetensors"))?)
     }
 
     pub(crate) fn fresh_adapter(&self, stage: &str) -> Result<Adapter, PipelineError> {
