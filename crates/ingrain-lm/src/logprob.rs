@@ -69,8 +69,7 @@ fn fused(
     let [tokens, width] = hidden.dims();
     let mut nodes = Nodes::default();
     let (hidden, head) = (nodes.read(hidden)?, Dense::read(head)?);
-    let targets: Vec<usize> =
-        targets.clone().into_data().iter::<i64>().map(|id| id as usize).collect();
+    let targets = indices(targets);
     let problem = Problem {
         hidden: hidden.values(),
         head: head.values(),
@@ -152,10 +151,7 @@ fn chunk(
     with_unit: bool,
 ) -> (Tensor<1>, Option<Tensor<2>>) {
     let [rows, _] = hidden.dims();
-    let mut logits = hidden.matmul(head.clone().transpose());
-    if let Some(cap) = softcap {
-        logits = logits.div_scalar(cap).tanh().mul_scalar(cap);
-    }
+    let logits = logits(hidden, head.clone(), softcap);
     let index = targets.clone().reshape([rows, 1]);
     let chosen = logits.clone().gather(1, index.clone());
     let max = logits.clone().max_dim(1);
@@ -174,6 +170,19 @@ fn chunk(
     let slope = |z: Tensor<2>| z.div_scalar(cap).powi_scalar(2).neg().add_scalar(1.0);
     let expected = (exp * slope(logits)).matmul(head.clone()) / total;
     (value, Some(target_rows * slope(chosen) - expected))
+}
+
+/// Capped products with every row of the head, `[tokens, vocab]`.
+fn logits(hidden: Tensor<2>, head: Tensor<2>, softcap: Option<f64>) -> Tensor<2> {
+    let logits = hidden.matmul(head.transpose());
+    match softcap {
+        Some(cap) => logits.div_scalar(cap).tanh().mul_scalar(cap),
+        None => logits,
+    }
+}
+
+fn indices(targets: &Tensor<1, Int>) -> Vec<usize> {
+    targets.clone().into_data().iter::<i64>().map(|id| id as usize).collect()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::tensor::{Int, Tensor, activation};
 
+use super::{indices, logits};
 use crate::kernels::logprob::{self, Problem};
 use crate::kernels::{self, Dense, Nodes};
 
@@ -30,7 +31,7 @@ fn fused(
     let [tokens, width] = hidden.dims();
     let mut nodes = Nodes::default();
     let (hidden, head) = (nodes.read(hidden)?, nodes.read(head)?);
-    let targets = targets.clone().into_data().iter::<i64>().map(|id| id as usize).collect();
+    let targets = indices(targets);
     let softcap = softcap.map(|cap| cap as f32);
     let saved = Saved(Arc::new(Inputs { hidden, head, width, targets, softcap }));
     let (values, _) = logprob::forward(saved.0.problem(), false);
@@ -89,12 +90,8 @@ fn compose(
     softcap: Option<f64>,
 ) -> Tensor<1> {
     let [tokens] = targets.dims();
-    let mut logits = hidden.matmul(head.transpose());
-    if let Some(cap) = softcap {
-        logits = logits.div_scalar(cap).tanh().mul_scalar(cap);
-    }
     let index = targets.reshape([tokens, 1]);
-    activation::log_softmax(logits, 1).gather(1, index).reshape([tokens])
+    activation::log_softmax(logits(hidden, head, softcap), 1).gather(1, index).reshape([tokens])
 }
 
 #[cfg(test)]
