@@ -101,12 +101,12 @@ impl Store {
         let folder = target.parent().unwrap_or(&self.dir);
         fs::create_dir_all(folder).map_err(LmError::io(folder)).map_err(Fault::Local)?;
         let resumed = part.exists();
-        let promised = receive(client, id, commit, file, &part, on_bytes)?;
+        let transfer = Transfer { client, id, commit, file, part: &part };
+        let promised = transfer.receive(on_bytes)?;
         match verify(&part, promised.as_ref()) {
             // What an earlier try left may have been damaged: once more, from the start.
             Err(Fault::Passing(_)) if resumed => {
-                let promised = receive(client, id, commit, file, &part, on_bytes)?;
-                verify(&part, promised.as_ref())?;
+                verify(&part, transfer.receive(on_bytes)?.as_ref())?;
             }
             result => result?,
         }
@@ -120,86 +120,89 @@ fn part_of(target: &Path) -> PathBuf {
     name.into()
 }
 
-/// Appends to `part` until the file is whole; the digest that it must have, if anyone promised one.
-fn receive(
-    client: &Client,
-    id: &HubId,
-    commit: &str,
-    file: &RemoteFile,
-    part: &Path,
-    on_bytes: &mut dyn FnMut(u64),
-) -> Result<Option<Digest>, Fault> {
-    let mut failures = 0;
-    loop {
-        let before = fs::metadata(part).map_or(0, |found| found.len());
-        match receive_once(client, id, commit, file, part, on_bytes) {
-            Ok(digest) => return Ok(file.digest().or(digest)),
-            Err(Fault::Passing(reason) | Fault::Unreachable(reason)) => {
-                let after = fs::metadata(part).map_or(0, |found| found.len());
-                failures = if after > before { 0 } else { failures + 1 };
-                if failures > MAX_RETRIES {
-                    return Err(Fault::Passing(reason));
-                }
-                pause(failures);
-            }
-            Err(fault) => return Err(fault),
-        }
-    }
+/// One file under way.
+struct Transfer<'a> {
+    client: &'a Client,
+    id: &'a HubId,
+    commit: &'a str,
+    file: &'a RemoteFile,
+    /// What is there of it.
+    part: &'a Path,
 }
 
-fn receive_once(
-    client: &Client,
-    id: &HubId,
-    commit: &str,
-    file: &RemoteFile,
-    part: &Path,
-    on_bytes: &mut dyn FnMut(u64),
-) -> Result<Option<Digest>, Fault> {
-    let local = |e: io::Error| Fault::Local(LmError::io(part)(e));
-    let mut have = fs::metadata(part).map_or(0, |found| found.len());
-    if file.bytes().is_some_and(|bytes| have > bytes) {
-        fs::remove_file(part).map_err(local)?;
-        have = 0;
+impl Transfer<'_> {
+    /// Bytes that are there.
+    fn have(&self) -> u64 {
+        fs::metadata(self.part).map_or(0, |found| found.len())
     }
-    if file.bytes() == Some(have) {
-        OpenOptions::new().create(true).append(true).open(part).map_err(local)?;
-        return Ok(None);
-    }
-    let mut download = client.open(id, commit, file, have)?;
-    let total = match (file.bytes(), download.total) {
-        (Some(listed), Some(sent)) if listed != sent => {
-            let reason = format!("the hub lists {listed} bytes and sends {sent}");
-            return Err(Fault::Final(reason));
+
+    /// Appends to `part` until the file is whole; the digest that it must have, if anyone promised one.
+    fn receive(&self, on_bytes: &mut dyn FnMut(u64)) -> Result<Option<Digest>, Fault> {
+        let mut failures = 0;
+        loop {
+            let before = self.have();
+            match self.receive_once(on_bytes) {
+                Ok(digest) => return Ok(self.file.digest().or(digest)),
+                Err(Fault::Passing(reason) | Fault::Unreachable(reason)) => {
+                    failures = if self.have() > before { 0 } else { failures + 1 };
+                    if failures > MAX_RETRIES {
+                        return Err(Fault::Passing(reason));
+                    }
+                    pause(failures);
+                }
+                Err(fault) => return Err(fault),
+            }
         }
-        (listed, sent) => listed.or(sent),
-    };
-    let mut out = OpenOptions::new().create(true).append(true).open(part).map_err(local)?;
-    // A server that does not know ranges sends everything again.
-    out.set_len(download.start).map_err(local)?;
-    let limit = total.unwrap_or(MAX_UNSIZED);
-    let mut have = download.start;
-    let mut buffer = vec![0; 1 << 16];
-    let digest = download.digest.take();
-    let mut reader = download.reader();
-    loop {
-        let read = match reader.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(e) => return Err(Fault::Passing(format!("the connection broke: {e}"))),
+    }
+
+    fn receive_once(&self, on_bytes: &mut dyn FnMut(u64)) -> Result<Option<Digest>, Fault> {
+        let Self { client, id, commit, file, part } = *self;
+        let local = |e: io::Error| Fault::Local(LmError::io(part)(e));
+        let mut have = self.have();
+        if file.bytes().is_some_and(|bytes| have > bytes) {
+            fs::remove_file(part).map_err(local)?;
+            have = 0;
+        }
+        if file.bytes() == Some(have) {
+            OpenOptions::new().create(true).append(true).open(part).map_err(local)?;
+            return Ok(None);
+        }
+        let mut download = client.open(id, commit, file, have)?;
+        let total = match (file.bytes(), download.total) {
+            (Some(listed), Some(sent)) if listed != sent => {
+                let reason = format!("the hub lists {listed} bytes and sends {sent}");
+                return Err(Fault::Final(reason));
+            }
+            (listed, sent) => listed.or(sent),
         };
-        have += read as u64;
-        if have > limit {
-            return Err(Fault::Final(format!(
-                "the hub sends more than the {limit} bytes promised"
-            )));
+        let mut out = OpenOptions::new().create(true).append(true).open(part).map_err(local)?;
+        // A server that does not know ranges sends everything again.
+        out.set_len(download.start).map_err(local)?;
+        let limit = total.unwrap_or(MAX_UNSIZED);
+        let mut have = download.start;
+        let mut buffer = vec![0; 1 << 16];
+        let digest = download.digest.take();
+        let mut reader = download.reader();
+        loop {
+            let read = match reader.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(e) => return Err(Fault::Passing(format!("the connection broke: {e}"))),
+            };
+            have += read as u64;
+            if have > limit {
+                return Err(Fault::Final(format!(
+                    "the hub sends more than the {limit} bytes promised"
+                )));
+            }
+            out.write_all(&buffer[..read]).map_err(local)?;
+            on_bytes(have);
         }
-        out.write_all(&buffer[..read]).map_err(local)?;
-        on_bytes(have);
+        if total.is_some_and(|total| have < total) {
+            return Err(Fault::Passing(format!("the connection ended after {have} bytes")));
+        }
+        Ok(digest)
     }
-    if total.is_some_and(|total| have < total) {
-        return Err(Fault::Passing(format!("the connection ended after {have} bytes")));
-    }
-    Ok(digest)
 }
 
 /// Compares with what was promised; a file that differs is removed.
