@@ -59,7 +59,7 @@ pub fn least_squares<R: AsRef<[f64]>, L: std::hash::Hash + Eq>(
 }
 
 /// Logistic regression by Newton's method; outcomes are shares in 0..=1, so that a tie can be half a
-/// win.
+/// win. The small-sample factor is `c / (c - 1)`, as in Stata.
 ///
 /// # Errors
 /// As [`least_squares`]; [`StatsError::OutOfRange`] for an outcome outside 0..=1;
