@@ -4,18 +4,35 @@ use ingrain_chat::{ChatModel, Message};
 use ingrain_constitution::PreferenceStance;
 use ingrain_judge::{Case, InterJudge, OnConflict, Reliability, Task};
 use ingrain_stats::Comparisons;
+use serde_json::{Value, json};
 
-use super::{PreferenceOutcomes, RevealedPreferences};
+use super::{PreferenceOutcomes, RevealedPreferences, Schedule};
 use crate::judging::{Judged, Judging};
 use crate::replies::{Prompt, collect};
 use crate::{EvalError, SuiteRun};
 
 /// What one model chose under one stance, and who says so.
 pub(super) struct Asked {
-    pub(super) games: Comparisons,
-    pub(super) dropped: usize,
-    pub(super) judges: Vec<Reliability>,
-    pub(super) between: Option<InterJudge>,
+    /// Model and stance.
+    place: String,
+    outcomes: PreferenceOutcomes,
+    judges: Vec<Reliability>,
+    between: Option<InterJudge>,
+}
+
+impl Asked {
+    /// As comparisons of traits.
+    pub(super) fn games(&self, schedule: &Schedule) -> Result<Comparisons, EvalError> {
+        let what = format!("{}: comparisons", self.place);
+        let games = self.outcomes.comparisons(schedule);
+        games.map_err(|source| EvalError::Statistic { what, source })
+    }
+
+    /// What a report says of the judges and of what they could not decide.
+    pub(super) fn judging(&self) -> Value {
+        let Self { outcomes, judges, between, .. } = self;
+        json!({ "dropped": outcomes.dropped(), "judges": judges, "between_judges": between })
+    }
 }
 
 impl RevealedPreferences<'_> {
@@ -30,16 +47,17 @@ impl RevealedPreferences<'_> {
         model: &dyn ChatModel,
         stance: PreferenceStance,
     ) -> Result<PreferenceOutcomes, EvalError> {
-        Ok(self.judged(run, label, model, stance)?.0)
+        Ok(self.asked(run, label, model, stance)?.outcomes)
     }
 
-    fn judged(
+    /// The same, with what is to be known of the judges.
+    pub(super) fn asked(
         &self,
         run: &SuiteRun<'_>,
         label: &str,
         model: &dyn ChatModel,
         stance: PreferenceStance,
-    ) -> Result<(PreferenceOutcomes, Judged), EvalError> {
+    ) -> Result<Asked, EvalError> {
         let traits = self.schedule.traits();
         let place = format!("{label}/{}", stance.as_str());
         let mut prompts = Vec::new();
@@ -69,21 +87,9 @@ impl RevealedPreferences<'_> {
             labels: &[],
             bootstrap: self.bootstrap,
         };
-        let judged = judging.run(run, &cases)?;
-        let decided: Vec<_> = offers.into_iter().zip(judged.decisions.iter().copied()).collect();
-        Ok((PreferenceOutcomes::new(self.schedule.offers().len(), &decided), judged))
-    }
-
-    pub(super) fn asked(
-        &self,
-        run: &SuiteRun<'_>,
-        label: &str,
-        model: &dyn ChatModel,
-        stance: PreferenceStance,
-    ) -> Result<Asked, EvalError> {
-        let (outcomes, Judged { judges, between, .. }) = self.judged(run, label, model, stance)?;
-        let statistic = |source| EvalError::Statistic { what: format!("{label}: ratings"), source };
-        let games = outcomes.comparisons(self.schedule).map_err(statistic)?;
-        Ok(Asked { games, dropped: outcomes.dropped(), judges, between })
+        let Judged { decisions, judges, between } = judging.run(run, &cases)?;
+        let decided: Vec<_> = offers.into_iter().zip(decisions).collect();
+        let outcomes = PreferenceOutcomes::new(self.schedule.offers().len(), &decided);
+        Ok(Asked { place, outcomes, judges, between })
     }
 }

@@ -4,12 +4,12 @@ use ingrain_chat::{ChatModel, Sampling};
 use ingrain_constitution::{PreferenceStance, PromptSet};
 use ingrain_judge::{Measure, biases};
 use ingrain_stats::{
-    Bootstrap, BradleyTerry, Elo, RatingSample, ShiftReport, bootstrap_ratings, rating_shifts,
+    Bootstrap, BradleyTerry, Comparisons, Elo, RatingSample, ShiftReport, bootstrap_ratings,
+    rating_shifts,
 };
 use serde_json::{Value, json};
 
 use super::Schedule;
-use super::asking::Asked;
 use super::outcomes::rank_agreement;
 use crate::error::unlike;
 use crate::{EvalError, Figure, NamedJudge, Suite, SuiteReport, SuiteRun};
@@ -72,34 +72,34 @@ impl RevealedPreferences<'_> {
     ) -> Result<Value, EvalError> {
         let word = stance.as_str();
         let statistic = |what: String| move |source| EvalError::Statistic { what, source };
-        let ratings = |asked: &Asked, name: &str| {
+        let ratings = |games: &Comparisons, name: &str| {
             let what = statistic(format!("{word}: ratings of {name}"));
-            bootstrap_ratings(&self.rating, &asked.games, &self.bootstrap).map_err(what)
+            bootstrap_ratings(&self.rating, games, &self.bootstrap).map_err(what)
         };
         let first = self.asked(run, self.before.name, self.before.model, stance)?;
+        let first_games = first.games(self.schedule)?;
         let retest = self.retest();
         let again = self.asked(run, &retest, self.before.model, stance)?;
-        let shifts = |after: &Asked, name: &str| {
+        let shifts = |after: &Comparisons, name: &str| {
             let what = statistic(format!("{word}: shifts of {name}"));
-            rating_shifts(&self.rating, &first.games, &after.games, &self.bootstrap).map_err(what)
+            rating_shifts(&self.rating, &first_games, after, &self.bootstrap).map_err(what)
         };
-        let noise = shifts(&again, &retest)?;
-        let sample = ratings(&first, self.before.name)?;
+        let noise = shifts(&again.games(self.schedule)?, &retest)?;
+        let sample = ratings(&first_games, self.before.name)?;
         let intervals = sample.intervals().map_err(statistic(word.to_owned()))?;
         let mut samples = vec![(self.before.name, sample)];
         let mut models = serde_json::Map::new();
         for PreferenceModel { name, model } in &self.after {
             let asked = self.asked(run, name, *model, stance)?;
-            let sample = ratings(&asked, name)?;
+            let games = asked.games(self.schedule)?;
+            let sample = ratings(&games, name)?;
             let ranks = self.ranks(word, (name, &sample), &samples, figures)?;
             samples.push((name, sample));
-            let report = shifts(&asked, name)?;
+            let report = shifts(&games, name)?;
             models.insert(
                 (*name).to_owned(),
                 json!({
-                    "dropped": asked.dropped,
-                    "judges": asked.judges,
-                    "between_judges": asked.between,
+                    "judging": asked.judging(),
                     "ranks": ranks,
                     "moved": self.moved(&report),
                     "shifts": report,
@@ -109,16 +109,12 @@ impl RevealedPreferences<'_> {
         Ok(json!({
             "before": {
                 "name": self.before.name,
-                "dropped": first.dropped,
-                "judges": first.judges,
-                "between_judges": first.between,
+                "judging": first.judging(),
                 "ratings": intervals,
-                "elo": Elo::default().rate(&first.games),
+                "elo": Elo::default().rate(&first_games),
             },
             "retest": {
-                "dropped": again.dropped,
-                "judges": again.judges,
-                "between_judges": again.between,
+                "judging": again.judging(),
                 "moved": self.moved(&noise),
                 "shifts": noise,
             },

@@ -82,9 +82,9 @@ fn a_planted_shift_is_found_and_the_controls_stay_quiet() {
     }
     let random = &report.details["random"]["models"]["persona"];
     assert_eq!(random["moved"], serde_json::json!([]), "the control");
-    let before_details = &report.details["feels_like"]["before"];
-    assert_eq!(before_details["dropped"], 0);
-    assert_eq!(before_details["judges"][0]["position"]["consistency"]["estimate"], 1.0);
+    let judging = &report.details["feels_like"]["before"]["judging"];
+    assert_eq!(judging["dropped"], 0);
+    assert_eq!(judging["judges"][0]["position"]["consistency"]["estimate"], 1.0);
     // Base, retest and persona under three stances.
     assert_eq!(before.requests().len() + after.requests().len(), 9 * 1_500);
     let systems = |model: &Scripted| -> Vec<_> {
