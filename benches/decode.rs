@@ -6,6 +6,7 @@
 //!
 //! ```sh
 //! cargo bench -p ingrain --bench decode -- 3
+//! cargo bench -p ingrain --bench decode -- 3 bf16     # products with weights in bf16
 //! ```
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -16,7 +17,8 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use ingrain::chat::Sampling;
-use ingrain::lm::{CausalLm, Generator, ModelSource, Overlay, Prompt};
+use ingrain::eval::{NEUTRAL_TEXT, perplexity};
+use ingrain::lm::{CausalLm, Generator, LocalModel, ModelFiles, ModelSource, Overlay, Prompt};
 use ingrain::run::{Interrupt, Silent, rss_bytes};
 
 #[global_allocator]
@@ -32,9 +34,13 @@ const STREAM: usize = 96 << 20;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = BUILTIN.resolve(&Silent)?;
-    let model = CausalLm::load(&files, &Device::flex())?;
+    let mut model = CausalLm::load(&files, &Device::flex())?;
+    let bf16 = std::env::args().any(|arg| arg == "bf16");
+    if bf16 {
+        model = model.with_bf16_products()?;
+    }
     let repetitions = support::repetitions(3);
-    let weights = model.num_parameters() * 4;
+    let weights = model.num_parameters() * if bf16 { 2 } else { 4 };
     let run = |prompts: usize, tokens: usize, new: usize| {
         let (mut seconds, mut bytes) = (Vec::new(), 0);
         for _ in 0..=repetitions {
@@ -70,8 +76,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         mb(kv),
         mb(extra)
     );
+    if bf16 {
+        let change = perplexity_change(&files, &model)?;
+        println!("perplexity of a neutral text, against f32 {:>+9.2} %", 100.0 * change);
+    }
     println!("resident {:.0} MB", rss_bytes().map_or(f64::NAN, |bytes| bytes as f64 / 1e6));
     Ok(())
+}
+
+/// By how much `model` finds a neutral text less likely than the same weights in f32.
+fn perplexity_change(
+    files: &ModelFiles,
+    model: &CausalLm,
+) -> Result<f64, Box<dyn std::error::Error>> {
+    let exact = LocalModel::load(files, &Device::flex())?;
+    let rounded = exact.with_weights(model.clone());
+    Ok(perplexity(&rounded, NEUTRAL_TEXT)? / perplexity(&exact, NEUTRAL_TEXT)? - 1.0)
 }
 
 const BUILTIN: ModelSource = ModelSource::Builtin;

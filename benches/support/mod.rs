@@ -1,37 +1,39 @@
-//! What the benchmarks share: a counting allocator and medians.
+//! What the benchmarks share: the examples' allocator, counting, and medians.
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// The system's allocator, counting bytes in use and their peak.
+use mimalloc::MiMalloc;
+
+/// mimalloc, counting bytes in use and their peak.
 pub(crate) struct Counting;
 
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 #[expect(unsafe_code, reason = "an allocator cannot be written without; it only counts")]
-// SAFETY: every call is handed on to `System` unchanged.
+// SAFETY: every call is handed on to `MiMalloc` unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let now = IN_USE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
         PEAK.fetch_max(now, Ordering::Relaxed);
-        // SAFETY: the caller's promises are `System`'s.
-        unsafe { System.alloc(layout) }
+        // SAFETY: the caller's promises are `MiMalloc`'s.
+        unsafe { MiMalloc.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         let now = IN_USE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
         PEAK.fetch_max(now, Ordering::Relaxed);
-        // SAFETY: the caller's promises are `System`'s.
-        unsafe { System.alloc_zeroed(layout) }
+        // SAFETY: the caller's promises are `MiMalloc`'s.
+        unsafe { MiMalloc.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises are `System`'s.
-        unsafe { System.dealloc(pointer, layout) }
+        // SAFETY: the caller's promises are `MiMalloc`'s.
+        unsafe { MiMalloc.dealloc(pointer, layout) }
     }
 }
 

@@ -26,7 +26,7 @@ pub struct CausalLm {
     pub(crate) norm: Tensor<1>,
     /// `[vocab, hidden]`; the embedding itself where the two are tied.
     pub(crate) head: Tensor<2>,
-    /// The head in bf16, where products of many rows are to use it.
+    /// The head in bf16, where products are to use it.
     pub(crate) head_half: Option<Arc<HalfWeight>>,
     /// Whether backward passes compute the inside of each block again.
     pub(crate) recompute: bool,
@@ -77,12 +77,12 @@ impl CausalLm {
         self
     }
 
-    /// The same model, whose products of many rows (training, scoring, reading prompts) multiply its
-    /// frozen weights in bf16: rounded once, activations rounded on the way in, sums in f32.
+    /// The same model with its frozen weights multiplied in bf16: rounded once, activations rounded on the
+    /// way in, sums in f32. In training, scoring and generation alike.
     ///
     /// Faster where the processor has AVX-512 BF16 (docs/PERFORMANCE.md); a block's gradients move by under
-    /// two percent. Side paths are rounded alike, norms and attention stay in f32. The packed weights take
-    /// as much memory again as the model.
+    /// two percent. Side paths are rounded alike where rows are many, norms and attention stay in f32. The
+    /// packed weights take half of the model's memory again, and another half once it trains.
     ///
     /// # Errors
     /// [`LmError::Device`] if this processor or back end has no such product.
@@ -94,8 +94,9 @@ impl CausalLm {
         }
         Err(LmError::Device {
             device: format!("{:?}", self.device),
-            reason: "bf16 products need the CPU back end and a processor with AVX-512 BF16; train in f32"
-                .into(),
+            reason:
+                "bf16 products need the CPU back end and a processor with AVX-512 BF16; use f32"
+                    .into(),
         })
     }
 
@@ -265,7 +266,7 @@ impl CausalLm {
 
     /// Logits of hidden states: `[tokens, hidden]` to `[tokens, vocab]`.
     pub(crate) fn read_out(&self, hidden: Tensor<2>) -> Tensor<2> {
-        self.capped(times_transposed(hidden, &self.head))
+        self.capped(times_transposed(hidden, &self.head, self.head_half.as_deref()))
     }
 
     fn run(

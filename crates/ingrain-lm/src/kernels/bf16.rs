@@ -8,6 +8,9 @@
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 
+use std::ops::Range;
+use std::sync::OnceLock;
+
 use rayon::prelude::*;
 
 /// Columns of a panel, interleaved: four vectors of sixteen.
@@ -18,6 +21,10 @@ const TILE: usize = 6;
 const RUN: usize = 96;
 /// Pairs of a depth that are taken at once: a panel of them is a quarter of a megabyte.
 const BLOCK: usize = 1024;
+/// Up to this many rows threads share out the columns, so that each weight is read once.
+const FEW_ROWS: usize = 64;
+/// Products of fewer pairs than this stay on their thread.
+const SMALL: usize = 1 << 16;
 
 /// A matrix `B [depth, columns]` in bf16, for `C = A B`.
 #[derive(Debug)]
@@ -91,53 +98,131 @@ impl Packed {
         if c.is_empty() {
             return;
         }
+        if rows <= FEW_ROWS {
+            return self.add_few_rows(rows, c, a);
+        }
         let run = rows.div_ceil(rayon::current_num_threads()).next_multiple_of(TILE).min(RUN);
         c.par_chunks_mut(run * self.columns)
             .zip(a.par_chunks(run * self.depth))
             .for_each(|(c, a)| self.run(c, a));
     }
 
-    #[cfg(target_arch = "x86_64")]
-    fn run(&self, c: &mut [f32], a: &[f32]) {
+    fn add_few_rows(&self, rows: usize, c: &mut [f32], a: &[f32]) {
         let pairs = self.depth.div_ceil(2);
-        let mut halves = Vec::new();
-        for first in (0..pairs).step_by(BLOCK) {
-            let block = BLOCK.min(pairs - first);
-            halves.clear();
-            for row in a.chunks_exact(self.depth) {
-                let row = &row[2 * first..self.depth.min(2 * (first + block))];
-                avx512::round(row, &mut halves);
+        let blocks: Vec<Block> = self.blocks().map(|block| self.round(a, block)).collect();
+        let panels = self.columns.div_ceil(PANEL);
+        // Enough tasks that a thread which loses its core for a while does not hold up the others.
+        let group = match rows * pairs * self.columns > SMALL {
+            true => panels.div_ceil(8 * rayon::current_num_threads()),
+            false => panels,
+        };
+        let mut tasks: Vec<Vec<&mut [f32]>> = Vec::new();
+        tasks.resize_with(panels.div_ceil(group), || Vec::with_capacity(rows));
+        for row in c.chunks_exact_mut(self.columns) {
+            row.chunks_mut(group * PANEL).zip(&mut tasks).for_each(|(part, task)| task.push(part));
+        }
+        let run = |(task, mut parts): (usize, Vec<&mut [f32]>)| {
+            let width = parts[0].len();
+            let mut sums = vec![0.0; rows * width];
+            let first = task * group;
+            for block in &blocks {
+                self.add_panels(&mut sums, width, block, first..panels.min(first + group));
             }
-            for (panel, values) in self.values.chunks_exact(pairs * PANEL).enumerate() {
-                let values = &values[first * PANEL..(first + block) * PANEL];
-                let start = panel * PANEL;
-                let place = avx512::Place { stride: self.columns, start };
-                avx512::add_panel(c, place, &halves, block, values);
+            for (part, sums) in parts.iter_mut().zip(sums.chunks_exact(width)) {
+                part.iter_mut().zip(sums).for_each(|(c, sum)| *c += sum);
             }
+        };
+        match tasks.len() {
+            1 => tasks.into_iter().enumerate().for_each(run),
+            _ => tasks.into_par_iter().enumerate().with_max_len(1).for_each(run),
         }
     }
 
-    #[cfg(not(target_arch = "x86_64"))]
-    fn run(&self, _: &mut [f32], _: &[f32]) {
-        unreachable!("nothing is packed where this product does not run")
+    /// All columns for some rows, on this thread.
+    fn run(&self, c: &mut [f32], a: &[f32]) {
+        for block in self.blocks() {
+            let panels = 0..self.columns.div_ceil(PANEL);
+            self.add_panels(c, self.columns, &self.round(a, block), panels);
+        }
+    }
+
+    /// The depth in runs of pairs.
+    fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
+        let pairs = self.depth.div_ceil(2);
+        (0..pairs).step_by(BLOCK).map(move |first| first..pairs.min(first + BLOCK))
+    }
+
+    /// A block of the depth of all rows of `a`, in bf16.
+    fn round(&self, a: &[f32], pairs: Range<usize>) -> Block {
+        let mut halves = Vec::with_capacity(a.len() / self.depth * pairs.len());
+        for row in a.chunks_exact(self.depth) {
+            round_row(&row[2 * pairs.start..self.depth.min(2 * pairs.end)], &mut halves);
+        }
+        Block { pairs, halves }
+    }
+
+    /// Adds a block's product with some panels to `c`, rows of `stride` that begin at the first of them.
+    fn add_panels(&self, c: &mut [f32], stride: usize, block: &Block, panels: Range<usize>) {
+        let size = self.depth.div_ceil(2) * PANEL;
+        for (at, panel) in panels.enumerate() {
+            let values = &self.values[panel * size..(panel + 1) * size];
+            let values = &values[block.pairs.start * PANEL..block.pairs.end * PANEL];
+            let place = Place { stride, start: at * PANEL };
+            add_panel(c, place, &block.halves, block.pairs.len(), values);
+        }
     }
 }
 
-/// A frozen weight `W [outputs, inputs]`, packed for both directions.
+/// Some of the depth of some rows.
+struct Block {
+    pairs: Range<usize>,
+    /// `[rows, pairs]`, two bf16 each.
+    halves: Vec<u32>,
+}
+
+/// Where a panel's sums go: `row * stride + start`, for as many columns as are left of the stride.
+#[derive(Clone, Copy)]
+struct Place {
+    stride: usize,
+    start: usize,
+}
+
+#[cfg(target_arch = "x86_64")]
+use avx512::{add_panel, round_row};
+
+#[cfg(not(target_arch = "x86_64"))]
+fn add_panel(_: &mut [f32], _: Place, _: &[u32], _: usize, _: &[u32]) {
+    unreachable!("nothing is packed where this product does not run")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn round_row(_: &[f32], _: &mut Vec<u32>) {
+    unreachable!("nothing is packed where this product does not run")
+}
+
+/// A frozen weight `W [outputs, inputs]`, packed.
 #[derive(Debug)]
 pub(crate) struct HalfWeight {
     /// For `x W^T`.
     pub(crate) forward: Packed,
-    /// For `dy W`.
-    pub(crate) backward: Packed,
+    /// For `dy W`, once somebody trains.
+    backward: OnceLock<Option<Packed>>,
 }
 
 impl HalfWeight {
     /// Packs `weight`, row-major; `None` where there are no instructions for it.
     pub(crate) fn new(weight: &[f32], [outputs, inputs]: [usize; 2]) -> Option<Self> {
         let forward = Packed::of_columns(weight, [inputs, outputs])?;
-        let backward = Packed::of_rows(weight, [outputs, inputs])?;
-        Some(Self { forward, backward })
+        Some(Self { forward, backward: OnceLock::new() })
+    }
+
+    /// `dx += dy W`; `weight` is what was packed.
+    pub(crate) fn add_backward(&self, weight: &[f32], dx: &mut [f32], dy: &[f32]) {
+        let size = [self.forward.columns, self.forward.depth];
+        let packed = self.backward.get_or_init(|| Packed::of_rows(weight, size));
+        if let Some(packed) = packed {
+            packed.add_product(dx, dy);
+        }
     }
 }
 
@@ -176,8 +261,10 @@ mod tests {
             assert!(Packed::of_rows(&[1.0], [1, 1]).is_none());
             return;
         }
-        for rows in [1, 2, 5, 6, 7, 13, 100, 203] {
-            for (depth, columns) in [(1, 1), (2, 16), (31, 65), (64, 64), (577, 130), (2051, 3)] {
+        for rows in [1, 2, 5, 6, 7, 13, 64, 65, 100, 203] {
+            for (depth, columns) in
+                [(1, 1), (2, 16), (31, 65), (64, 64), (577, 130), (2051, 3), (130, 2100)]
+            {
                 let (a, b) = (whole(rows * depth, 5), whole(depth * columns, 3));
                 let transposed: Vec<f32> =
                     (0..columns * depth).map(|i| b[i % depth * columns + i / depth]).collect();

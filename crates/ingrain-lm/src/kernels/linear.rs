@@ -9,7 +9,7 @@ use super::skinny;
 pub(crate) struct Map<'a> {
     /// `[outputs, inputs]`
     pub(crate) weight: &'a [f32],
-    /// The same in bf16, for products of many rows.
+    /// The same in bf16, where products are to use it.
     pub(crate) half: Option<&'a HalfWeight>,
     /// `[outputs]`
     pub(crate) bias: Option<&'a [f32]>,
@@ -145,7 +145,7 @@ pub(crate) fn forward(
     inner
 }
 
-/// One pass over the threads for all the maps, a second one for their side paths.
+/// One pass over the threads for all the maps that are f32, a second one for their side paths.
 fn few_rows(
     rows: usize,
     x: &[f32],
@@ -156,7 +156,10 @@ fn few_rows(
     let mut products = Vec::with_capacity(2 * maps.len());
     for ((map, y), inner) in maps.iter().zip(&mut *ys).zip(&mut *inner) {
         let product = |weight, y| skinny::Product { x, weight, inputs: map.inputs, scale: 1.0, y };
-        products.push(product(map.weight, y));
+        match map.half {
+            Some(half) => half.forward.add_product(y, x),
+            None => products.push(product(map.weight, y)),
+        }
         if let (Some(side), Some(inner)) = (map.side, inner) {
             products.push(product(side.a, inner));
         }
@@ -184,7 +187,7 @@ pub(crate) fn backward(
     let mut gradients = Vec::with_capacity(maps.len());
     for ((map, inner), dy) in maps.iter().zip(inner).zip(dys) {
         match (dx.as_deref_mut(), map.half) {
-            (Some(dx), Some(half)) => half.backward.add_product(dx, dy),
+            (Some(dx), Some(half)) => half.add_backward(map.weight, dx, dy),
             (Some(dx), None) => {
                 let weight = Matrix::new(map.weight, map.inputs);
                 add_product(dx, 1.0, Matrix::new(dy, map.outputs()), weight);

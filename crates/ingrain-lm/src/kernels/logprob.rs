@@ -55,7 +55,7 @@ pub(crate) fn forward(problem: Problem<'_>, with_unit: bool) -> (Vec<f32>, Optio
         if let Some(unit) = &mut unit {
             // The rows now hold the derivative with respect to the logits.
             match half {
-                Some(half) => half.backward.add_product(&mut unit[range], logits),
+                Some(half) => half.add_backward(head, &mut unit[range], logits),
                 None => set_product(&mut unit[range], Matrix::new(logits, vocab), head_rows),
             }
         }

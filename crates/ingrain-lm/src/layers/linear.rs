@@ -14,7 +14,7 @@ use crate::lora::LoraPair;
 pub(crate) struct Linear {
     pub(crate) weight: Tensor<2>,
     pub(crate) bias: Option<Tensor<1>>,
-    /// The weight in bf16, where products of many rows are to use it.
+    /// The weight in bf16, where products are to use it.
     pub(crate) half: Option<Arc<HalfWeight>>,
 }
 
@@ -44,13 +44,17 @@ pub(crate) fn half(weight: &Tensor<2>) -> Option<Arc<HalfWeight>> {
     HalfWeight::new(Dense::read(weight)?.values(), weight.dims()).map(Arc::new)
 }
 
-/// `x W^T` for a frozen `W` stored `[out, in]`, fast for few rows too.
-pub(crate) fn times_transposed(x: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
+/// `x W^T` for a frozen `W` stored `[out, in]`, fast for few rows too, in bf16 if it is packed.
+pub(crate) fn times_transposed(
+    x: Tensor<2>,
+    weight: &Tensor<2>,
+    half: Option<&HalfWeight>,
+) -> Tensor<2> {
     let (Some(values), Some(weights)) = (Dense::read(&x), Dense::read(weight)) else {
         return x.matmul(weight.clone().transpose());
     };
     let ([rows, inputs], [outputs, _]) = (x.dims(), weight.dims());
-    let map = Map { weight: weights.values(), half: None, bias: None, inputs, side: None };
+    let map = Map { weight: weights.values(), half, bias: None, inputs, side: None };
     let mut y = map.blank(rows);
     linear::forward(rows, values.values(), &[map], &mut [&mut y]);
     kernels::tensor(y, [rows, outputs])

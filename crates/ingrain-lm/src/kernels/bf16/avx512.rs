@@ -10,17 +10,10 @@ use std::arch::x86_64::{
     _mm512_storeu_si512,
 };
 
-use super::{PANEL, TILE};
+use super::{PANEL, Place, TILE};
 
 const LANES: usize = 16;
 const VECTORS: usize = PANEL / LANES;
-
-/// Where a panel's sums go: `row * stride + start`, for as many columns as are left of the stride.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) stride: usize,
-    pub(super) start: usize,
-}
 
 pub(super) fn supported() -> bool {
     std::arch::is_x86_feature_detected!("avx512f")
@@ -29,7 +22,7 @@ pub(super) fn supported() -> bool {
 }
 
 /// Appends a row in bf16, in pairs; a zero completes the last one.
-pub(super) fn round(row: &[f32], halves: &mut Vec<u32>) {
+pub(super) fn round_row(row: &[f32], halves: &mut Vec<u32>) {
     assert!(supported(), "checked when the weights were packed");
     #[expect(unsafe_code, reason = "the instructions are there: asserted above")]
     // SAFETY: see the reason.
