@@ -42,6 +42,24 @@ pub(crate) fn adapter(model: &CausalLm) -> Adapter {
     Adapter::load(&path("peft/plain"), model).expect("loads")
 }
 
+/// Log-probabilities, one a token, of one pair of the losses' fixtures.
+#[derive(serde::Deserialize)]
+pub(crate) struct LossPair {
+    pub(crate) policy_chosen: Vec<f32>,
+    pub(crate) policy_rejected: Vec<f32>,
+    pub(crate) reference_chosen: Vec<f32>,
+    pub(crate) reference_rejected: Vec<f32>,
+}
+
+/// What TRL makes of all pairs by one loss: `[pair]` and `[pair][token]`.
+#[derive(serde::Deserialize)]
+pub(crate) struct LossCase {
+    pub(crate) name: String,
+    pub(crate) losses: Vec<f64>,
+    pub(crate) grad_chosen: Vec<Vec<f64>>,
+    pub(crate) grad_rejected: Vec<Vec<f64>>,
+}
+
 #[derive(serde::Deserialize)]
 pub(crate) struct PairIds {
     prompt: Vec<u32>,

@@ -8,28 +8,12 @@ use ingrain_dpo::{
 };
 use serde::Deserialize;
 
-use crate::fixtures::json;
+use crate::fixtures::{LossCase, LossPair, json};
 
 #[derive(Deserialize)]
 struct Fixture {
-    pairs: Vec<Pair>,
-    pairwise: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-struct Pair {
-    policy_chosen: Vec<f32>,
-    policy_rejected: Vec<f32>,
-    reference_chosen: Vec<f32>,
-    reference_rejected: Vec<f32>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    name: String,
-    losses: Vec<f64>,
-    grad_chosen: Vec<Vec<f64>>,
-    grad_rejected: Vec<Vec<f64>>,
+    pairs: Vec<LossPair>,
+    pairwise: Vec<LossCase>,
 }
 
 /// Losses `[pair]` and gradients `[pair][token]` of both sides.
@@ -39,9 +23,9 @@ struct Outcome {
     rejected: Vec<Vec<f32>>,
 }
 
-fn evaluate(loss: &dyn PreferenceLoss, pairs: &[Pair]) -> Outcome {
+fn evaluate(loss: &dyn PreferenceLoss, pairs: &[LossPair]) -> Outcome {
     let device = Device::flex();
-    let leaf = |row: fn(&Pair) -> &[f32]| {
+    let leaf = |row: fn(&LossPair) -> &[f32]| {
         let flat: Vec<f32> = pairs.iter().flat_map(|p| row(p).to_vec()).collect();
         let counts: Vec<usize> = pairs.iter().map(|p| row(p).len()).collect();
         (Tensor::<1>::from_floats(flat.as_slice(), &device).autodiff().require_grad(), counts)
@@ -52,7 +36,7 @@ fn evaluate(loss: &dyn PreferenceLoss, pairs: &[Pair]) -> Outcome {
         chosen: TokenLogps::from_flat(chosen.clone(), &chosen_counts),
         rejected: TokenLogps::from_flat(rejected.clone(), &rejected_counts),
     };
-    let plain = |row: fn(&Pair) -> &[f32]| {
+    let plain = |row: fn(&LossPair) -> &[f32]| {
         let rows: Vec<&[f32]> = pairs.iter().map(row).collect();
         TokenLogps::from_rows(&rows, &device)
     };
@@ -190,8 +174,8 @@ fn the_odds_ratio_of_orpo_equals_trl() {
 }
 
 /// One pair with log-ratios of 1 and -3 on two chosen tokens and 2 on a rejected one.
-fn by_hand() -> Vec<Pair> {
-    vec![Pair {
+fn by_hand() -> Vec<LossPair> {
+    vec![LossPair {
         policy_chosen: vec![-1.0, -5.0],
         reference_chosen: vec![-2.0, -2.0],
         policy_rejected: vec![-2.0],

@@ -10,29 +10,13 @@ use ingrain_lm::{Adapter, CausalLm, LoraConfig, TokenSequence};
 use ingrain_train::{Statistics, TrainConfig, Trained};
 use serde::Deserialize;
 
-use crate::fixtures::{Recorder, bits, json, made_up_pairs, model};
+use crate::fixtures::{LossCase, LossPair, Recorder, bits, json, made_up_pairs, model};
 
 #[derive(Deserialize)]
 struct Fixture {
-    pairs: Vec<Pair>,
-    pairwise: Vec<Pairwise>,
+    pairs: Vec<LossPair>,
+    pairwise: Vec<LossCase>,
     batched: Vec<Batched>,
-}
-
-#[derive(Deserialize)]
-struct Pair {
-    policy_chosen: Vec<f32>,
-    policy_rejected: Vec<f32>,
-    reference_chosen: Vec<f32>,
-    reference_rejected: Vec<f32>,
-}
-
-#[derive(Deserialize)]
-struct Pairwise {
-    name: String,
-    losses: Vec<f64>,
-    grad_chosen: Vec<Vec<f64>>,
-    grad_rejected: Vec<Vec<f64>>,
 }
 
 #[derive(Deserialize)]
@@ -46,7 +30,11 @@ struct Batched {
 }
 
 /// Losses of all chosen replies, then of all rejected ones, and the gradient of their sum at each token.
-fn evaluate(loss: &UnpairedLoss, pairs: &[Pair], given: &[(&str, f64)]) -> (Vec<f32>, Vec<f32>) {
+fn evaluate(
+    loss: &UnpairedLoss,
+    pairs: &[LossPair],
+    given: &[(&str, f64)],
+) -> (Vec<f32>, Vec<f32>) {
     let device = Device::flex();
     let policy = pairs.iter().map(|p| &p.policy_chosen);
     let policy: Vec<&Vec<f32>> = policy.chain(pairs.iter().map(|p| &p.policy_rejected)).collect();
@@ -119,7 +107,7 @@ fn bco_without_a_shift_equals_trl_s_paired_form() {
 fn the_shift_of_bco_moves_the_reward() {
     // One pair: log-ratios 2 and -1, beta 0.5, delta 0.25.
     // -log sigmoid(1 - 0.25) = log(1 + e^-0.75); -log sigmoid(-(-0.5 - 0.25)) = the same.
-    let pair = Pair {
+    let pair = LossPair {
         policy_chosen: vec![-1.0],
         reference_chosen: vec![-3.0],
         policy_rejected: vec![-2.0],
