@@ -2,7 +2,7 @@
 
 use ingrain_chat::{ChatModel, Sampling};
 use ingrain_constitution::{PreferenceStance, PromptSet};
-use ingrain_judge::{Measure, biases};
+use ingrain_judge::{Measure, Standing, biases};
 use ingrain_stats::{
     Bootstrap, BradleyTerry, Comparisons, Elo, RatingSample, ShiftReport, bootstrap_ratings,
     rating_shifts,
@@ -161,6 +161,8 @@ impl Suite for RevealedPreferences<'_> {
         unlike(names.iter().copied())?;
         let found = biases(&names, self.teacher, &models);
         let mut warnings: Vec<String> = found.iter().map(ToString::to_string).collect();
+        // Single-word traits have no labels to hold a judge against.
+        warnings.extend(names.iter().map(|name| format!("judge {name} is {}", Standing::Unknown)));
         let mut figures = Vec::new();
         let mut details = serde_json::Map::new();
         details.insert("traits".into(), json!(self.schedule.traits()));
