@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ingrain_judge::{
     Agreement, Case, InterJudge, Label, Measure, OnConflict, Reliability, ReliabilityConfig,
-    SimulatedJudge, Standing, Verdict, decide,
+    SimulatedJudge, Standing, Task, Verdict, decide,
 };
 use ingrain_stats::{Bootstrap, Stream};
 
@@ -129,6 +129,81 @@ fn judges_that_share_a_truth_agree_as_much_as_their_accuracy_allows() {
         assert!(measure.estimate().expect("defined") > 0.98, "{measure}");
     }
     assert!(pair.agreement.mean_absolute_error.estimate().expect("defined") < 0.02);
+}
+
+#[test]
+fn a_judge_that_rewards_length_has_another_win_rate_at_equal_length() {
+    // No difference but length: the first reply is longer on average, and wins with odds e^(1.5 tanh).
+    let mut stream = Stream::new(8, 0);
+    let (mut cases, mut truth) = (Vec::new(), BTreeMap::new());
+    for i in 0..CASES {
+        let longer = 60.0 + 100.0 * stream.normal();
+        let odds = 1.5 * (longer / 100.0).tanh();
+        let won = stream.happens(1.0 / (1.0 + (-odds).exp()));
+        let second = 400;
+        let first = (f64::from(second) + longer).max(0.0).round() as usize;
+        let key = format!("{i:04}");
+        cases.push(compare(&key, &"x".repeat(first), &"x".repeat(second as usize)));
+        truth.insert(key, if won { Verdict::First } else { Verdict::Second });
+    }
+    let (rulings, _) = judge(&SimulatedJudge { truth, ..simulated(1.0) }, &cases, 0);
+    let report = ReliabilityConfig::default().assess("judge", &cases, &rulings, &[]);
+    let Measure::Value(raw) = report.first_win_rate.expect("compared") else { panic!("defined") };
+    let by_length = report.length_controlled.expect("replies are compared");
+    assert!(raw.low > 0.52 && (by_length.raw - raw.estimate).abs() < 1e-12, "{raw:?}");
+    assert!(by_length.controlled.contains(0.5) && by_length.controlled.high < 0.58);
+    assert!(by_length.length_effect.contains(1.5) && by_length.length_effect.low > 0.5);
+}
+
+#[test]
+fn two_raters_are_held_against_each_other_and_their_majority_against_the_judge() {
+    // Ben says "tie" on every tenth case, whatever it is; without a majority a case is a tie.
+    let bens = labels().into_iter().enumerate().map(|(i, label)| {
+        let verdict = if i % 10 == 0 { Verdict::Tie } else { label.verdict };
+        Label { rater: "Ben".into(), verdict, ..label }
+    });
+    let both: Vec<Label> = labels().into_iter().chain(bens).collect();
+    let (rulings, _) = judge(&simulated(1.0), &cases(), 0);
+    let report = ReliabilityConfig::default().assess("judge", &cases(), &rulings, &both);
+    let raters = report.raters.expect("two raters");
+    let [pair] = &raters.pairs[..] else { panic!("one pair") };
+    assert_eq!((pair.first.as_str(), pair.second.as_str()), ("Ann", "Ben"));
+    let swayed = truth().values().step_by(10).filter(|v| **v != Verdict::Tie).count();
+    let expected = 1.0 - swayed as f64 / CASES as f64;
+    for observed in [&pair.agreement.observed, &report.labels.expect("labels").observed] {
+        assert!((observed.estimate().expect("defined") - expected).abs() < 1e-12, "{observed}");
+    }
+}
+
+#[test]
+fn grades_have_agreement_but_no_sides() {
+    let mut stream = Stream::new(4, 0);
+    let grade = |stream: &mut Stream| Verdict::Grade(1 + stream.below(4) as u8);
+    let truth: BTreeMap<String, Verdict> =
+        (0..CASES).map(|i| (format!("{i:04}"), grade(&mut stream))).collect();
+    let task = || Task::Grade { reply: "A reply.".into() };
+    let cases: Vec<Case> = truth
+        .keys()
+        .map(|key| Case { key: key.clone(), message: format!("message of {key}"), task: task() })
+        .collect();
+    let label = |(case, verdict): (&String, &Verdict)| Label {
+        case: case.clone(),
+        rater: "Ann".into(),
+        verdict: *verdict,
+    };
+    let labels: Vec<Label> = truth.iter().map(label).collect();
+    // One grade too high, one time in five.
+    let (rulings, _) = judge(&SimulatedJudge { truth, ..simulated(0.8) }, &cases, 0);
+    assert_eq!(rulings.len(), CASES, "a grade has no second order");
+    let bootstrap = Bootstrap { replicates: 200, ..Bootstrap::default() };
+    let config = ReliabilityConfig { bootstrap, ..ReliabilityConfig::default() };
+    let report = config.assess("judge", &cases, &rulings, &labels);
+    assert!(report.position.is_none() && report.first_win_rate.is_none());
+    assert!(report.detection.is_none() && report.length_controlled.is_none());
+    let agreement = report.labels.expect("labels");
+    near(&agreement.observed, 0.8);
+    near(&agreement.mean_absolute_error, 0.2);
+    assert_eq!(report.standing, Standing::Reliable, "{:?}", agreement.alpha_ordinal);
 }
 
 #[test]
