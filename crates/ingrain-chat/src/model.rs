@@ -148,59 +148,30 @@ pub trait ChatModel: Send + Sync {
     }
 }
 
-impl<M: ChatModel + ?Sized> ChatModel for &M {
-    fn complete(
-        &self,
-        requests: &[ChatRequest],
-        on_reply: &mut dyn FnMut(usize, Result<ChatReply, ChatError>),
-    ) {
-        (**self).complete(requests, on_reply);
-    }
+/// What points to a chat model is one.
+macro_rules! pointer_to_model {
+    ($($pointer:ty),+) => {$(
+        impl<M: ChatModel + ?Sized> ChatModel for $pointer {
+            fn complete(
+                &self,
+                requests: &[ChatRequest],
+                on_reply: &mut dyn FnMut(usize, Result<ChatReply, ChatError>),
+            ) {
+                (**self).complete(requests, on_reply);
+            }
 
-    fn batch_matters(&self) -> bool {
-        (**self).batch_matters()
-    }
+            fn batch_matters(&self) -> bool {
+                (**self).batch_matters()
+            }
 
-    fn cost(&self) -> Option<f64> {
-        (**self).cost()
-    }
+            fn cost(&self) -> Option<f64> {
+                (**self).cost()
+            }
+        }
+    )+};
 }
 
-impl<M: ChatModel + ?Sized> ChatModel for Box<M> {
-    fn complete(
-        &self,
-        requests: &[ChatRequest],
-        on_reply: &mut dyn FnMut(usize, Result<ChatReply, ChatError>),
-    ) {
-        (**self).complete(requests, on_reply);
-    }
-
-    fn batch_matters(&self) -> bool {
-        (**self).batch_matters()
-    }
-
-    fn cost(&self) -> Option<f64> {
-        (**self).cost()
-    }
-}
-
-impl<M: ChatModel + ?Sized> ChatModel for Arc<M> {
-    fn complete(
-        &self,
-        requests: &[ChatRequest],
-        on_reply: &mut dyn FnMut(usize, Result<ChatReply, ChatError>),
-    ) {
-        (**self).complete(requests, on_reply);
-    }
-
-    fn batch_matters(&self) -> bool {
-        (**self).batch_matters()
-    }
-
-    fn cost(&self) -> Option<f64> {
-        (**self).cost()
-    }
-}
+pointer_to_model!(&M, Box<M>, Arc<M>);
 
 /// A prompt and a given continuation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
