@@ -116,7 +116,7 @@ fn a_teacher_behind_a_server_is_asked_once_whatever_is_done_anew() {
     assert!(reused(&recorder).is_empty());
     assert_eq!((second.pairs, second.spent), (first.pairs, first.spent));
     let text = fs::read_to_string(dir.path().join("run/recipe.yaml")).expect("written");
-    assert_eq!(Recipe::parse(&text, "recipe.yaml").expect("reads back"), recipe);
+    assert_eq!(Recipe::parse(&text, "recipe.yaml").expect("reads back").data, recipe.data);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_budget_stops_between_requests_counts_earlier_processes_and_goes_on_when_rai
     recipe.data.teacher_source = Some(source(&server));
     recipe.data.samples_per_question = 5;
     recipe.data.teacher.max_new_tokens = 20;
-    recipe.budget.max_tokens = Some(20_000);
+    recipe.budget.max_tokens = Some(5_000);
     for _ in 0..2 {
         let error = run(dir.path(), recipe.clone(), &Silent).run().expect_err("too little");
         assert!(error.to_string().contains("raise the budget"), "{error}");
@@ -167,7 +167,7 @@ fn an_estimate_sends_nothing_and_counts_what_is_sent_later() {
 
     let summary = run.run().expect("runs");
     assert_eq!(server.requests(), 14);
-    assert_eq!(summary.spent.cost, 14.0 * (10.0 + 2.0 * 5.0) / 1e6);
+    assert!((summary.spent.cost - 14.0 * (10.0 + 2.0 * 5.0) / 1e6).abs() < 1e-12);
     assert_eq!(summary.quality.general, 3);
     assert!(pairs(dir.path())[0].rejected_text().starts_with("Wonderful"));
     let left = run.estimate(&Assumptions::default()).expect("estimates");
@@ -330,7 +330,8 @@ fn a_run_is_handed_to_another_engine_with_exactly_its_loss() {
     let out = dir.path().join("talks");
     export_run_introspection(Engine::Trl, &run, &out, "merged", &[], &Silent).expect("exports");
     let lines: Vec<LabelledTokens> = read_jsonl(out.join("introspection.jsonl")).expect("tokens");
-    assert_eq!(lines.len(), 12);
+    let talks: Vec<Transcript> = read_jsonl(run.join("introspection.jsonl")).expect("transcripts");
+    assert!(!lines.is_empty() && lines.len() == talks.len());
     for LabelledTokens { input_ids, labels } in lines {
         assert_eq!(input_ids.len(), labels.len());
         let (masked, kept): (Vec<_>, Vec<_>) =
