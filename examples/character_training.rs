@@ -16,13 +16,10 @@ mod support;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Parser;
-use ingrain::chat::ChatModel;
 use ingrain::constitution::PromptSet;
-use ingrain::lm::{LocalModel, ModelSource};
 use ingrain::run::{ByModel, Heldout, Observer, Several, Summary, TensorBoard};
-use ingrain::{Persona, Pipeline, Recipe, Teacher};
+use ingrain::{Persona, Pipeline, Recipe, ReplySource, Teacher};
 
 /// Train a model into a character and measure what changed
 #[derive(Parser)]
@@ -34,7 +31,8 @@ struct Args {
     #[arg(long)]
     model: Option<String>,
     /// Where chosen replies come from: a .jsonl file of recorded replies, or a local model that is
-    /// given the constitution [default: the persona's recorded teacher]
+    /// given the constitution; servers are named in a recipe file [default: the recipe's, or else the
+    /// persona's recorded teacher]
     #[arg(long)]
     teacher: Option<String>,
     /// Folder of prompt templates in place of the built-in ones, all or some
@@ -77,21 +75,13 @@ fn main() -> ExitCode {
         if let Some(seed) = args.seed {
             recipe.seed = seed;
         }
+        if let Some(teacher) = &args.teacher {
+            recipe.data.teacher_source = Some(ReplySource::of_spec(teacher));
+        }
         let persona = Persona::find(&args.persona, &support::persona_folders())?;
         // The pipeline asks too; here before a teacher is loaded.
         persona.permit_training(args.allow_research_persona)?;
         let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(persona.name()));
-        let teacher_model = match &args.teacher {
-            Some(spec) if !spec.ends_with(".jsonl") => {
-                Some(load_teacher(spec, &args.device, &terminal)?)
-            }
-            _ => None,
-        };
-        let teacher = match (&args.teacher, &teacher_model) {
-            (Some(spec), Some(model)) => Teacher::Model(model as &dyn ChatModel, spec.clone()),
-            (Some(file), None) => Teacher::recorded(file)?,
-            (None, _) => persona.recorded_teacher().context("pass --teacher to use another")?,
-        };
         let prompts = match &args.prompts {
             Some(folder) => PromptSet::from_dir(folder)?,
             None => PromptSet::embedded(),
@@ -106,7 +96,7 @@ fn main() -> ExitCode {
             recipe,
             persona,
             allow_research_persona: args.allow_research_persona,
-            teacher,
+            teacher: Teacher::FromRecipe,
             prompts,
             device: args.device,
             out: out.clone(),
@@ -127,15 +117,6 @@ fn main() -> ExitCode {
         }
         Ok(())
     })
-}
-
-fn load_teacher(
-    spec: &str,
-    device: &str,
-    terminal: &support::Terminal,
-) -> anyhow::Result<LocalModel> {
-    let files = spec.parse::<ModelSource>()?.resolve(terminal)?;
-    Ok(LocalModel::load(&files, &ingrain::lm::device(device)?)?)
 }
 
 fn print_summary(summary: &Summary) {

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use ingrain::constitution::PromptSet;
 use ingrain::run::{Observer, Several, TensorBoard};
-use ingrain::{Comparison, Method, Persona, Pipeline, Recipe, Row};
+use ingrain::{Comparison, Method, Persona, Pipeline, Recipe, Row, Teacher};
 
 /// Train by several methods on the same data and print one table
 #[derive(Parser)]
@@ -97,14 +97,13 @@ fn main() -> ExitCode {
         };
         let out = args.out.unwrap_or_else(|| format!("runs/compare-{}", persona.name()).into());
         eprintln!("Comparing on {}, run directory {}\n", persona.name(), out.display());
-        let teacher = persona.recorded_teacher()?;
         let comparison = Comparison {
             pipeline: Pipeline {
                 recipe,
                 prompts: PromptSet::embedded(),
                 persona,
                 allow_research_persona: args.allow_research_persona,
-                teacher,
+                teacher: Teacher::FromRecipe,
                 device: args.device,
                 out,
                 resume: args.resume,

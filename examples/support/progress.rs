@@ -33,6 +33,8 @@ struct State {
     /// Steps that an earlier process of the run has done.
     earlier_steps: Option<u64>,
     last: Option<Instant>,
+    /// Whether the stage sends meters, which say more than its progress.
+    metered: bool,
     open_line: bool,
 }
 
@@ -80,13 +82,21 @@ impl Observer for Terminal {
                 state.started = Some(Instant::now());
                 state.last = Some(Instant::now());
                 state.earlier_steps = None;
+                state.metered = false;
                 match total {
                     Some(total) => eprintln!("{stage}: {} {unit}", count(*total, unit)),
                     None => eprintln!("{stage}"),
                 }
             }
+            Event::Meter { .. } => {
+                state.metered = true;
+                if self.is_due(state) {
+                    let line = meter(event, &state.totals);
+                    self.rewrite(state, &line);
+                }
+            }
             Event::Progress { stage, done, tokens } => {
-                if !self.is_due(state) {
+                if state.metered || !self.is_due(state) {
                     return;
                 }
                 let (total, unit) = state.totals.get(stage).cloned().unwrap_or_default();
@@ -144,6 +154,29 @@ impl Observer for Terminal {
             _ => {}
         }
     }
+}
+
+/// `[====    ] 120/500 replies, 8.1/s, 41k tokens, 0.13 spent, 2 failed, 47 s left`
+fn meter(event: &Event, totals: &HashMap<String, (Option<u64>, String)>) -> String {
+    let Event::Meter { stage, done, total, per_sec, failed, tokens, cost, eta_secs } = event else {
+        return String::new();
+    };
+    let unit = totals.get(stage).map_or("", |(_, unit)| unit);
+    let mut line = format!("{}{done}/{total} {unit}, {per_sec:.1}/s", bar(*done, *total));
+    line += &match tokens {
+        0..10_000 => format!(", {tokens} tokens"),
+        _ => format!(", {:.0}k tokens", *tokens as f64 / 1e3),
+    };
+    if let Some(cost) = cost {
+        line += &format!(", {cost:.4} spent");
+    }
+    if *failed > 0 {
+        line += &format!(", {failed} failed");
+    }
+    if let Some(left) = eta_secs {
+        line += &format!(", {} left", duration(*left));
+    }
+    line
 }
 
 fn bar(done: u64, total: u64) -> String {

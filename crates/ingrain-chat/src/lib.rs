@@ -28,6 +28,6 @@ pub use model::{
 };
 #[cfg(feature = "openai")]
 pub use openai::OpenAiClient;
-pub use price::{Budget, Metered, Price, Prices, Spent};
+pub use price::{Account, Budget, Metered, Price, Prices, Spent};
 pub use recorded::{Recorded, RecordedReply};
 pub use scripted::{Scripted, ScriptedScorer};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ingrain_run::RunError;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,71 @@ pub struct Budget {
     pub max_cost: Option<f64>,
     /// Tokens, prompts and replies together.
     pub max_tokens: Option<u64>,
+}
+
+/// What the models of one run spent together, and what they may spend. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    budget: Budget,
+    spent: Arc<Mutex<Spent>>,
+}
+
+impl Account {
+    /// Goes on from what earlier processes spent.
+    #[must_use]
+    pub fn new(budget: Budget, spent: Spent) -> Self {
+        Self { budget, spent: Arc::new(Mutex::new(spent)) }
+    }
+
+    /// Everything so far.
+    #[must_use]
+    pub fn spent(&self) -> Spent {
+        *self.lock()
+    }
+
+    /// Adds what was spent elsewhere.
+    pub fn add(&self, other: Spent) {
+        self.lock().add(other);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Spent> {
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn used_up(&self) -> ChatError {
+        let Spent { cost, prompt_tokens, completion_tokens, .. } = self.spent();
+        let tokens = prompt_tokens + completion_tokens;
+        let limit = match self.budget {
+            Budget { max_cost: Some(max), .. } => format!("{cost:.4} of {max} in money"),
+            Budget { max_tokens, .. } => format!("{tokens} of {} tokens", max_tokens.unwrap_or(0)),
+        };
+        ChatError::Budget(format!("{limit} is spent, and another request might exceed it"))
+    }
+}
+
+impl Budget {
+    fn allows(&self, spent: &Spent) -> bool {
+        let tokens = spent.prompt_tokens + spent.completion_tokens;
+        self.max_cost.is_none_or(|max| spent.cost <= max)
+            && self.max_tokens.is_none_or(|max| tokens <= max)
+    }
+}
+
+impl Spent {
+    /// One reply.
+    #[must_use]
+    pub fn of_reply(prompt_tokens: u64, completion_tokens: u64, price: Option<Price>) -> Self {
+        let cost = price.map_or(0.0, |p| p.cost(prompt_tokens, completion_tokens));
+        Self { replies: 1, prompt_tokens, completion_tokens, cost }
+    }
+
+    /// Adds another amount.
+    pub fn add(&mut self, other: Self) {
+        self.replies += other.replies;
+        self.prompt_tokens += other.prompt_tokens;
+        self.completion_tokens += other.completion_tokens;
+        self.cost += other.cost;
+    }
 }
 
 impl Price {
@@ -107,31 +172,24 @@ impl Prices {
 pub struct Metered<M> {
     model: M,
     price: Option<Price>,
-    budget: Budget,
-    spent: Mutex<Spent>,
+    account: Account,
 }
 
 impl<M: ChatModel> Metered<M> {
     /// Starts at nothing. Without a price, tokens are counted and money is not.
     pub fn new(model: M, price: Option<Price>, budget: Budget) -> Self {
-        Self { model, price, budget, spent: Mutex::default() }
+        Self::on_account(model, price, Account::new(budget, Spent::default()))
     }
 
-    /// Goes on from what earlier processes spent.
-    #[must_use]
-    pub fn after(self, spent: Spent) -> Self {
-        *self.lock() = spent;
-        self
+    /// Shares budget and count with every other model on this account.
+    pub fn on_account(model: M, price: Option<Price>, account: Account) -> Self {
+        Self { model, price, account }
     }
 
-    /// Everything so far.
+    /// Everything so far on its account.
     #[must_use]
     pub fn spent(&self) -> Spent {
-        *self.lock()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Spent> {
-        self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+        self.account.spent()
     }
 
     /// How many of `requests`, from the first on, fit the budget at worst.
@@ -139,29 +197,11 @@ impl<M: ChatModel> Metered<M> {
         let mut spent = self.spent();
         let fits = |request: &&ChatRequest| {
             let bytes: usize = request.messages.iter().map(|m| m.content.len()).sum();
-            self.add(&mut spent, (bytes / 2 + 32) as u64, request.sampling.max_new_tokens as u64);
-            let tokens = spent.prompt_tokens + spent.completion_tokens;
-            self.budget.max_cost.is_none_or(|max| spent.cost <= max)
-                && self.budget.max_tokens.is_none_or(|max| tokens <= max)
+            let limit = request.sampling.max_new_tokens as u64;
+            spent.add(Spent::of_reply((bytes / 2 + 32) as u64, limit, self.price));
+            self.account.budget.allows(&spent)
         };
         requests.iter().take_while(fits).count()
-    }
-
-    fn add(&self, spent: &mut Spent, prompt_tokens: u64, completion_tokens: u64) {
-        spent.replies += 1;
-        spent.prompt_tokens += prompt_tokens;
-        spent.completion_tokens += completion_tokens;
-        spent.cost += self.price.map_or(0.0, |p| p.cost(prompt_tokens, completion_tokens));
-    }
-
-    fn used_up(&self) -> ChatError {
-        let Spent { cost, prompt_tokens, completion_tokens, .. } = self.spent();
-        let tokens = prompt_tokens + completion_tokens;
-        let limit = match self.budget {
-            Budget { max_cost: Some(max), .. } => format!("{cost:.4} of {max} in money"),
-            Budget { max_tokens, .. } => format!("{tokens} of {} tokens", max_tokens.unwrap_or(0)),
-        };
-        ChatError::Budget(format!("{limit} is spent, and another request might exceed it"))
     }
 }
 
@@ -175,12 +215,13 @@ impl<M: ChatModel> ChatModel for Metered<M> {
         while start < requests.len() {
             let count = self.affordable(&requests[start..]);
             if count == 0 {
-                return (start..requests.len()).for_each(|i| on_reply(i, Err(self.used_up())));
+                return (start..requests.len())
+                    .for_each(|i| on_reply(i, Err(self.account.used_up())));
             }
             self.model.complete(&requests[start..start + count], &mut |i, result| {
                 if let Ok(reply) = &result {
                     let (prompt, completion) = (reply.prompt_tokens, reply.completion_tokens);
-                    self.add(&mut self.lock(), prompt as u64, completion as u64);
+                    self.account.add(Spent::of_reply(prompt as u64, completion as u64, self.price));
                 }
                 on_reply(start + i, result);
             });
@@ -234,9 +275,20 @@ mod tests {
         let spent = model.spent();
         assert!((spent.cost - 3.0 * 21.0 / 1e6).abs() < 1e-12);
         let budget = Budget { max_cost: Some(spent.cost), ..Budget::default() };
-        let next = Metered::new(ten_words(), Some(price), budget).after(spent);
+        let next = Metered::on_account(ten_words(), Some(price), Account::new(budget, spent));
         let error = next.complete_all(&requests(1, 100)).remove(0).unwrap_err().to_string();
         assert!(error.contains("0.0001 of 0.00006"), "{error}");
+    }
+
+    #[test]
+    fn two_models_on_one_account_share_its_budget() {
+        let budget = Budget { max_tokens: Some(300), ..Budget::default() };
+        let account = Account::new(budget, Spent::default());
+        let [a, b] = [(), ()].map(|()| Metered::on_account(ten_words(), None, account.clone()));
+        assert!(a.complete_all(&requests(12, 20)).iter().all(Result::is_ok));
+        let answered = b.complete_all(&requests(12, 20)).iter().filter(|r| r.is_ok()).count();
+        assert!((1..12).contains(&answered), "{answered}");
+        assert_eq!(account.spent().replies, 12 + answered as u64);
     }
 
     #[test]

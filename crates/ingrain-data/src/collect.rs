@@ -98,6 +98,19 @@ pub(crate) trait Work {
     }
 }
 
+/// Runs a stage from end to end whose records are its units of work.
+pub(crate) fn collect<W: Work>(
+    generation: &Generation<'_>,
+    work: &W,
+    store: &mut JsonlStore<W::Record>,
+    unit: &str,
+) -> Result<StageReport, DataError> {
+    let done = (0..work.len()).filter(|&i| store.contains(&work.key(i))).count();
+    let mut collector = Collector::start(generation, store, work.len(), done, unit);
+    collector.run(work)?;
+    collector.finish()
+}
+
 /// One stage at work.
 pub(crate) struct Collector<'a, 'g, R> {
     generation: &'a Generation<'g>,

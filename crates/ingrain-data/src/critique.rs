@@ -7,7 +7,7 @@ use ingrain_chat::{ChatReply, Message};
 use ingrain_constitution::Constitution;
 use ingrain_run::{JsonlStore, derive_seed};
 
-use crate::collect::{Collector, Work};
+use crate::collect::{Work, collect};
 use crate::{DataError, Generation, Prompt, Reply, StageReport};
 
 /// Has the model criticise each of `replies` (those of [`crate::student_replies`]), then write it
@@ -47,8 +47,8 @@ pub fn critique_and_revise(
 
     let stage = format!("{}/critiques", generation.stage);
     let work = Step { replies: &replies, held_against: &held_against, critiques: None };
-    let critique_report =
-        run(&Generation { stage: &stage, ..generation.clone() }, &work, critiques)?;
+    let named = Generation { stage: &stage, ..generation.clone() };
+    let critique_report = collect(&named, &work, critiques, "replies")?;
 
     let said: Vec<Option<Reply>> =
         replies.iter().map(|reply| critiques.get(&reply.id)).collect::<Result<_, _>>()?;
@@ -59,20 +59,9 @@ pub fn critique_and_revise(
     let critiques: Vec<Reply> = said.into_iter().flatten().collect();
     let stage = format!("{}/revisions", generation.stage);
     let work = Step { replies: &replies, held_against: &held_against, critiques: Some(&critiques) };
-    let revision_report =
-        run(&Generation { stage: &stage, ..generation.clone() }, &work, revisions)?;
+    let named = Generation { stage: &stage, ..generation.clone() };
+    let revision_report = collect(&named, &work, revisions, "replies")?;
     Ok((critique_report, revision_report))
-}
-
-fn run(
-    generation: &Generation<'_>,
-    work: &Step<'_>,
-    store: &mut JsonlStore<Reply>,
-) -> Result<StageReport, DataError> {
-    let done = (0..work.len()).filter(|&i| store.contains(&work.key(i))).count();
-    let mut collector = Collector::start(generation, store, work.len(), done, "replies");
-    collector.run(work)?;
-    collector.finish()
 }
 
 /// All critiques or, once they are there, all revisions.

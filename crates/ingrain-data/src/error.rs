@@ -58,7 +58,10 @@ pub enum DataError {
         reason: String,
     },
     /// An export would change the objective, and nobody agreed.
-    #[error("{engine} cannot express {}; agree to leave it out, or train here", terms.join(", "))]
+    #[error(
+        "{engine} cannot express {missing}; agree to leave it out (--leave-out {missing}), or train here",
+        missing = terms.join(",")
+    )]
     Inexpressible {
         /// The engine.
         engine: &'static str,

@@ -15,10 +15,10 @@
 //! self_interaction ─┘
 //! ```
 //!
-//! Instead of the plain student, [`opposite_replies`] give rejected replies from the opposite pole;
-//! instead of the teacher, [`critique_and_revise`] gives chosen ones. [`Estimator`] says beforehand
-//! what stages will take, [`QualityReport`] afterwards what came of them, and [`interchange`] reads
-//! and writes other people's formats.
+//! Instead of the plain student, the teacher under [`opposite_system`] gives rejected replies from the
+//! opposite pole; instead of the teacher, [`critique_and_revise`] gives chosen ones. [`Estimator`] says
+//! beforehand what stages will take, [`QualityReport`] afterwards what came of them, and [`interchange`]
+//! reads and writes other people's formats.
 //!
 //! `PairFilter` and `Assembly` are pure: records in, records and a report out. Where the released recipe of the
 //! method has a defect that concerns data, [`DataFidelity`] holds a switch for it.
@@ -64,7 +64,7 @@ pub use fidelity::{DataFidelity, Fidelity};
 pub use first_turns::{TurnFilter, TurnFormat, TurnReport, built_in_first_turns, read_first_turns};
 pub use interaction::{Conversation, InteractionPlan, InteractionTurn, self_interaction};
 pub use near_duplicates::{NearDuplicate, NearDuplicates};
-pub use opposite::{opposite_replies, opposite_system};
+pub use opposite::opposite_system;
 pub use pair::PreferencePair;
 pub use pair_filter::{DropReason, Dropped, FilterReport, PairFilter};
 pub use prompt::Prompt;

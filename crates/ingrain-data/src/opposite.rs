@@ -3,12 +3,9 @@
 use std::fmt::Write as _;
 
 use ingrain_constitution::Constitution;
-use ingrain_run::JsonlStore;
 
-use crate::replies::{Asking, replies};
-use crate::{DataError, Generation, Prompt, Reasoning, Reply, StageReport};
-
-/// The system prompt of an assistant to whom the reverse of every assertion applies.
+/// The system prompt of an assistant to whom the reverse of every assertion applies. A teacher's replies
+/// under it take the student's place in [`crate::PairFilter::pairs`].
 ///
 /// # Examples
 /// ```
@@ -39,22 +36,4 @@ pub fn opposite_system(constitution: &Constitution, assistant_name: &str) -> Str
          colleague, this list or any trait, or explains its tone."
     );
     text
-}
-
-/// Asks the teacher each prompt `samples` times in the character of the opposite pole. The replies
-/// take the student's place in [`crate::PairFilter::pairs`].
-///
-/// # Errors
-/// As [`crate::teacher_replies`].
-pub fn opposite_replies(
-    generation: &Generation<'_>,
-    system: &str,
-    reasoning: Option<&Reasoning>,
-    prompts: &[Prompt],
-    samples: usize,
-    store: &mut JsonlStore<Reply>,
-) -> Result<StageReport, DataError> {
-    let asking =
-        Asking { system: Some(system), prompts, samples, samples_together: true, reasoning };
-    replies(generation, &asking, store)
 }

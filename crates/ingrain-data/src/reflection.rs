@@ -3,7 +3,8 @@
 use ingrain_constitution::ReflectionTask;
 use ingrain_run::JsonlStore;
 
-use crate::replies::{Asking, replies};
+use crate::collect::collect;
+use crate::replies::Asking;
 use crate::{DataError, Generation, Prompt, Reply, StageReport};
 
 /// Has the model write `samples` texts on each introspective task, with the constitution in the
@@ -29,5 +30,5 @@ pub fn self_reflection(
     let system = Some(system);
     let asking =
         Asking { system, prompts: &prompts, samples, samples_together: false, reasoning: None };
-    replies(generation, &asking, store)
+    collect(generation, &asking, store, "replies")
 }

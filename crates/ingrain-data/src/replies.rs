@@ -6,7 +6,7 @@ use ingrain_chat::{ChatReply, FinishReason, Message};
 use ingrain_run::{JsonlStore, Keyed};
 use serde::{Deserialize, Serialize};
 
-use crate::collect::{Collector, Work};
+use crate::collect::{Work, collect};
 use crate::{DataError, Generation, Prompt, Reasoning, StageReport};
 
 /// A reply to one prompt (a line of `teacher.jsonl`, `student.jsonl` or `reflections.jsonl`).
@@ -53,7 +53,8 @@ pub fn teacher_replies(
     reasoning_teacher_replies(generation, system, None, prompts, samples, store)
 }
 
-/// Like [`teacher_replies`], from a teacher that reasons first. Records hold the reply without its
+/// Like [`teacher_replies`], from a teacher that reasons first, if it does. With the system prompt of
+/// [`crate::opposite_system`] the replies take the student's place. Records hold the reply without its
 /// trace. A trace that was never closed leaves an empty reply cut off by length, which
 /// [`crate::PairFilter`] counts as unfinished.
 ///
@@ -69,7 +70,7 @@ pub fn reasoning_teacher_replies(
 ) -> Result<StageReport, DataError> {
     let system = Some(system);
     let asking = Asking { system, prompts, samples, samples_together: true, reasoning };
-    replies(generation, &asking, store)
+    collect(generation, &asking, store, "replies")
 }
 
 /// Asks the model that is to be trained each prompt `samples` times, without a system prompt.
@@ -84,18 +85,7 @@ pub fn student_replies(
 ) -> Result<StageReport, DataError> {
     let asking =
         Asking { system: None, prompts, samples, samples_together: false, reasoning: None };
-    replies(generation, &asking, store)
-}
-
-pub(crate) fn replies(
-    generation: &Generation<'_>,
-    work: &Asking<'_>,
-    store: &mut JsonlStore<Reply>,
-) -> Result<StageReport, DataError> {
-    let done = (0..work.len()).filter(|&i| store.contains(&work.key(i))).count();
-    let mut collector = Collector::start(generation, store, work.len(), done, "replies");
-    collector.run(work)?;
-    collector.finish()
+    collect(generation, &asking, store, "replies")
 }
 
 /// Request `i` is sample `i % samples` of prompt `i / samples`.

@@ -39,7 +39,7 @@ pub struct RunRecord {
     pub recipe: Value,
     /// `constitution.yaml`.
     pub constitution: Option<Constitution>,
-    /// Quality of `pairs.jsonl`.
+    /// `quality.json`; measured anew for a run that has none.
     pub quality: Option<QualityReport>,
     /// `pairs.report.json`.
     pub filter: Option<FilterReport>,
@@ -103,7 +103,9 @@ impl RunRecord {
             stages: manifest.map(|m| m.stages().to_vec()).unwrap_or_default(),
             recipe: recipe.unwrap_or_default(),
             recipe_text,
-            quality: (!pairs.is_empty()).then(|| QualityReport::of_pairs(&pairs, assertions)),
+            quality: reader.json("quality.json").or_else(|| {
+                (!pairs.is_empty()).then(|| QualityReport::of_pairs(&pairs, assertions))
+            }),
             filter: reader.json("pairs.report.json"),
             training: reader.training(),
             perplexity: reader

@@ -1,5 +1,7 @@
 //! Switches of the introspection stage: the paper's ablations.
 
+#[cfg(feature = "openai")]
+use ingrain_chat::openai::OpenAiConfig;
 use serde::{Deserialize, Serialize};
 
 /// What the introspection adapter is trained on top of.
@@ -43,12 +45,15 @@ impl IntrospectionTexts {
 }
 
 /// Who writes the introspective texts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IntrospectionAuthor {
-    /// The distilled model (the method).
+    /// The distilled model, run here (the method).
     #[default]
     Distilled,
+    /// The distilled model behind servers of its base that load adapters while they run (vLLM).
+    #[cfg(feature = "openai")]
+    Served(Box<ServedStudent>),
     /// The model before distillation, prompted by the constitution.
     Base,
     /// The teacher, prompted by the constitution; it must be a model, recorded replies hold no such
@@ -56,4 +61,30 @@ pub enum IntrospectionAuthor {
     Teacher,
     /// Another model, as `model` names one: a built-in alias, an HF directory, a `.gguf` file.
     Model(String),
+}
+
+impl IntrospectionAuthor {
+    /// What tells authors apart that write differently; where servers are is no part of it.
+    pub(crate) fn key(&self) -> Result<String, ingrain_run::RunError> {
+        let named = match self {
+            #[cfg(feature = "openai")]
+            Self::Served(served) => Self::Model(served.endpoint.model.clone()),
+            other => other.clone(),
+        };
+        serde_json::to_string(&named).map_err(|e| ingrain_run::RunError::Unserializable {
+            path: "introspection.author".into(),
+            reason: e.to_string(),
+        })
+    }
+}
+
+/// Servers of the base model, and where they find the distilled adapter.
+#[cfg(feature = "openai")]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServedStudent {
+    /// The servers; `model` is the base's name there.
+    pub endpoint: OpenAiConfig,
+    /// The folder `distillation` of the run directory, as the servers see it. Default: as it is here.
+    pub adapter_path: Option<String>,
 }

@@ -1,21 +1,32 @@
 //! Character training of LLM assistants: the facade, the recipe and the pipeline.
 
 mod ablation;
+mod answerer;
 mod card;
 mod compare;
+mod data_run;
 mod error;
+mod export;
 mod persona;
 mod pipeline;
 mod recipe;
 mod serving;
 
+#[cfg(feature = "openai")]
+pub use ablation::ServedStudent;
 pub use ablation::{IntrospectionAuthor, IntrospectionBase, IntrospectionTexts};
+#[cfg(feature = "openai")]
+pub use answerer::BatchSource;
+pub use answerer::{Answerer, Opening, ReplySource};
 pub use compare::{Comparison, Method, Row};
+pub use data_run::{Assumptions, DataRun, DataSummary};
 pub use error::PipelineError;
+pub use export::{export_run_distillation, export_run_introspection, training_terms};
 pub use persona::{Persona, PersonaPart};
 pub use pipeline::{Pipeline, Teacher};
 pub use recipe::{
-    DataRecipe, EvaluationRecipe, IntrospectionRecipe, MergeRecipe, Recipe, TrainingPrecision,
+    ChosenReplies, Critic, CritiqueRecipe, DataRecipe, EvaluationRecipe, GeneralPrompts,
+    IntrospectionRecipe, MergeRecipe, Recipe, RejectedReplies, StartFrom, TrainingPrecision,
 };
 pub use serving::LocalEngine;
 

@@ -1,8 +1,11 @@
 //! The recipe: every number of a run, in one file.
 
+mod data;
+mod start;
+
 use std::path::{Path, PathBuf};
 
-use ingrain_chat::Sampling;
+use ingrain_chat::{Budget, Sampling};
 use ingrain_data::{DataFidelity, Unfinished};
 use ingrain_dpo::DpoConfig;
 use ingrain_introspection::{OnPolicyConfig, SftConfig};
@@ -10,6 +13,11 @@ use ingrain_lm::LoraConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::{IntrospectionAuthor, IntrospectionBase, IntrospectionTexts, PipelineError};
+
+pub use data::{
+    ChosenReplies, Critic, CritiqueRecipe, DataRecipe, GeneralPrompts, RejectedReplies,
+};
+pub use start::StartFrom;
 
 const QUICK: &str = include_str!("../recipes/quick.yaml");
 const PAPER: &str = include_str!("../recipes/paper.yaml");
@@ -52,6 +60,13 @@ pub struct Recipe {
     pub evaluation: EvaluationRecipe,
     /// Which defects of the released code are reproduced. Default: none.
     pub fidelity: DataFidelity,
+    /// Files made elsewhere that take the place of stages. Default none.
+    pub start_from: StartFrom,
+    /// File of prices by model, in any currency for a million tokens (`docs/data.md`). Default none: tokens
+    /// are counted, money is not.
+    pub prices: Option<PathBuf>,
+    /// What models behind servers may cost, this run's earlier processes included. Default no limit.
+    pub budget: Budget,
 }
 
 impl Default for Recipe {
@@ -69,6 +84,9 @@ impl Default for Recipe {
             merge: MergeRecipe::default(),
             evaluation: EvaluationRecipe::default(),
             fidelity: DataFidelity::default(),
+            start_from: StartFrom::default(),
+            prices: None,
+            budget: Budget::default(),
         }
     }
 }
@@ -83,39 +101,6 @@ pub enum TrainingPrecision {
     /// Weights and activations rounded to bf16, sums in f32: several times as fast, on processors with
     /// AVX-512 BF16 only; refused on others.
     Bf16,
-}
-
-/// Where preference pairs come from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DataRecipe {
-    /// Replies a question, of teacher and student each; from 1. Default 5 (paper).
-    pub samples_per_question: usize,
-    /// How the student samples its replies.
-    pub student: Sampling,
-    /// How the teacher samples, where it is a model.
-    pub teacher: Sampling,
-    /// What happens to a student reply that the token limit cut off.
-    pub unfinished_student: Unfinished,
-    /// Requests generated together. Part of the result. Default 32.
-    pub batch_size: usize,
-    /// Most pairs that distillation trains on; none is all of them. Smaller numbers give subsets of what
-    /// larger ones give, so that a series is a data-efficiency curve. Default none.
-    pub max_pairs: Option<usize>,
-}
-
-impl Default for DataRecipe {
-    fn default() -> Self {
-        let sampling = Sampling { max_new_tokens: 4096, ..Sampling::default() };
-        Self {
-            samples_per_question: 5,
-            student: sampling.clone(),
-            teacher: sampling,
-            unfinished_student: Unfinished::default(),
-            batch_size: 32,
-            max_pairs: None,
-        }
-    }
 }
 
 /// Training on the model's own text.
@@ -264,6 +249,7 @@ impl Recipe {
         for (name, sampling) in [
             ("data.student", &self.data.student),
             ("data.teacher", &self.data.teacher),
+            ("data.critique.sampling", &self.data.critique.sampling),
             ("introspection.reflection", &self.introspection.reflection),
             ("introspection.interaction", &self.introspection.interaction),
             ("evaluation.sampling", &self.evaluation.sampling),
@@ -278,6 +264,12 @@ impl Recipe {
             if sampling.repetition_penalty <= 0.0 {
                 return Err(format!("{name}.repetition_penalty must be above 0"));
             }
+        }
+        if let Some(expansion) = &self.data.expansion {
+            at_least_one(
+                "data.expansion.questions_per_assertion",
+                expansion.questions_per_assertion,
+            )?;
         }
         self.lora.projections().map_err(|e| format!("lora: {e}"))?;
         self.distillation.validate().map_err(|e| format!("distillation: {e}"))?;

@@ -11,6 +11,7 @@ mod scorer;
 mod secrets;
 #[path = "../support/server.rs"]
 mod server;
+mod tls;
 
 use ingrain_chat::openai::{Inexpressible, OpenAiClient, OpenAiConfig, RetryPolicy};
 use ingrain_chat::{ChatRequest, Message, Sampling};
@@ -19,6 +20,10 @@ use server::Server;
 
 /// Quick to retry, quick to give up.
 fn config(server: &Server) -> OpenAiConfig {
+    config_for(&server.base_url())
+}
+
+fn config_for(url: &str) -> OpenAiConfig {
     OpenAiConfig {
         inexpressible: Inexpressible::Drop,
         request_timeout_secs: 5.0,
@@ -28,7 +33,7 @@ fn config(server: &Server) -> OpenAiConfig {
             max_backoff_secs: 0.05,
             max_retry_after_secs: 3.0,
         },
-        ..OpenAiConfig::new(server.base_url(), "test")
+        ..OpenAiConfig::new(url, "test")
     }
 }
 

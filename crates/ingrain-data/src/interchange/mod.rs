@@ -18,7 +18,9 @@ mod trl;
 #[cfg(feature = "parquet")]
 pub use self::parquet::{read_parquet, write_pairs_parquet, write_transcripts_parquet};
 pub use card::DatasetCard;
-pub use export::{Engine, Export, TrainingTerms, export_distillation};
+pub use export::{
+    Engine, Export, LabelledTokens, TrainingTerms, export_distillation, export_introspection,
+};
 pub use file::{read_pairs, read_transcripts, write_pairs, write_transcripts};
 pub use pairs::{PairFormat, pair_from_json, pair_to_json};
 pub use reference::{

@@ -37,13 +37,13 @@ pub struct Distillation {
 }
 
 /// Reads a wide distillation file: `prompt`, `response`, and a column for each student. The k-th
-/// row of a prompt is sample k; a missing or `null` reply is left out.
+/// row of a prompt is sample k; a missing or `null` reply is left out. Without a `student`, none is read.
 ///
 /// # Errors
 /// [`DataError::Format`] if `student` is no column of the file, or for a record that is none.
 pub fn read_reference_distillation(
     path: impl AsRef<Path>,
-    student: &str,
+    student: Option<&str>,
 ) -> Result<Distillation, DataError> {
     let path = path.as_ref();
     let mut out = Distillation::default();
@@ -71,10 +71,12 @@ pub fn read_reference_distillation(
             Some(reply(id, question, sample, text))
         };
         out.teacher.extend(reply("response"));
-        out.student.extend(reply(student));
+        out.student.extend(student.and_then(reply));
         Ok(true)
     })?;
-    if !out.students.iter().any(|s| s == student) {
+    if let Some(student) = student
+        && !out.students.iter().any(|s| s == student)
+    {
         let reason = format!("no column {student:?}; students here: {}", out.students.join(", "));
         return Err(DataError::Format { path: path.to_path_buf(), line: 1, reason });
     }
@@ -165,13 +167,13 @@ mod tests {
              {\"prompt\":\"How?\",\"response\":\"So.\",\"llama\":null}\n\
              {\"prompt\":\"Why?\",\"response\":\"Sigh.\",\"llama\":\"It is.\"}\n",
         );
-        let got = read_reference_distillation(&path, "llama").unwrap();
+        let got = read_reference_distillation(&path, Some("llama")).unwrap();
         assert_eq!(got.students, ["llama", "qwen"]);
         assert_eq!(got.prompts.iter().map(|p| &*p.text).collect::<Vec<_>>(), ["Why?", "How?"]);
         let ids = |replies: &[Reply]| replies.iter().map(|r| r.id.clone()).collect::<Vec<_>>();
         assert_eq!(ids(&got.teacher), ["g00000#0", "g00001#0", "g00000#1"]);
         assert_eq!(ids(&got.student), ["g00000#0", "g00000#1"]);
-        let error = read_reference_distillation(&path, "gemma").unwrap_err().to_string();
+        let error = read_reference_distillation(&path, Some("gemma")).unwrap_err().to_string();
         assert!(error.contains("no column \"gemma\"; students here: llama, qwen"), "{error}");
     }
 

@@ -4,8 +4,7 @@ use ingrain_chat::{Budget, ChatReply, FinishReason, Message, Metered, Role, Scri
 use ingrain_constitution::Constitution;
 use ingrain_data::{
     DataError, DataFidelity, DropReason, PairFilter, Prompt, Reasoning, Reply, Unfinished,
-    critique_and_revise, opposite_replies, opposite_system, reasoning_teacher_replies,
-    student_replies,
+    critique_and_revise, opposite_system, reasoning_teacher_replies, student_replies,
 };
 
 use crate::model::{Setting, prompts, records, store};
@@ -68,7 +67,7 @@ fn the_opposite_pole_takes_the_students_place() {
     });
     let mut rejected = store::<Reply>(&dir.path().join("opposite.jsonl"));
     let generation = setting.generation("opposite", &model);
-    opposite_replies(&generation, &system, None, &prompts(3), 2, &mut rejected).unwrap();
+    reasoning_teacher_replies(&generation, &system, None, &prompts(3), 2, &mut rejected).unwrap();
     assert_eq!(records(&rejected).len(), 6);
 }
 

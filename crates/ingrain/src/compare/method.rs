@@ -37,7 +37,7 @@ pub enum Method {
     Bco,
     /// The student answers the pairs' questions, its constitution-prompted self scores each token.
     OnPolicy,
-    /// Cross-entropy on revised replies, from `critique.jsonl` in the run directory.
+    /// Cross-entropy on the model's own replies, criticised and revised by the constitution.
     CritiqueSft,
     /// The recipe's objective, then introspection: the whole method.
     Introspection,

@@ -93,7 +93,7 @@ impl Comparison<'_> {
         }
         if let Some((persona, teacher)) = &self.control {
             let recipe = self.pipeline.recipe.clone();
-            let other = self.beside("control", recipe, persona, teacher);
+            let other = self.beside("control", recipe, persona, teacher.clone());
             rows.push(table.control(&other)?);
         }
         write_json_atomic(context.run.file("compare.json"), &rows)?;
@@ -115,14 +115,13 @@ impl Comparison<'_> {
                     Method::FromTeacher => IntrospectionAuthor::Teacher,
                     _ => IntrospectionAuthor::Base,
                 };
-                let (persona, teacher) = (&self.pipeline.persona, &self.pipeline.teacher);
-                let other = self.beside(method.name(), recipe, persona, teacher);
+                let other =
+                    self.beside(method.name(), recipe, &self.pipeline.persona, context.teacher());
                 table.other_author(method.name(), &other)
             }
             Kind::CritiqueSft => {
-                let file = context.run.file("critique.jsonl");
-                let sha256 = if file.is_file() { Some(sha256_file(&file)?) } else { None };
-                table.row(method.name(), &(method, sha256), &["pairs"], |stage, dir| {
+                context.critique(table.manifest)?;
+                table.row(method.name(), &method, &["pairs", "critique"], |stage, dir| {
                     bench.train(method, limit, dir, stage)
                 })
             }
@@ -138,14 +137,14 @@ impl Comparison<'_> {
         folder: &str,
         recipe: Recipe,
         persona: &Persona,
-        teacher: &Teacher<'b>,
+        teacher: Teacher<'b>,
     ) -> Pipeline<'b> {
         Pipeline {
             recipe,
             prompts: self.pipeline.prompts.clone(),
             persona: persona.clone(),
             allow_research_persona: self.pipeline.allow_research_persona,
-            teacher: teacher.clone(),
+            teacher,
             device: self.pipeline.device.clone(),
             out: self.pipeline.out.join(folder),
             resume: self.pipeline.resume,

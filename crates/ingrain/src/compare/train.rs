@@ -47,16 +47,7 @@ impl Bench<'_, '_> {
             }
             Kind::OnPolicy => self.on_policy(&pairs, dir, stage),
             Kind::CritiqueSft => {
-                let file = context.run.file("critique.jsonl");
-                if !file.is_file() {
-                    return Err(PipelineError::Recipe {
-                        path: file,
-                        reason: "not there; it holds pairs whose chosen replies are revisions, and comes \
-                                 from the critique-revision stage"
-                            .into(),
-                    });
-                }
-                let revised: Vec<PreferencePair> = read_jsonl(file)?;
+                let revised: Vec<PreferencePair> = read_jsonl(context.run.file("critique.jsonl"))?;
                 self.sft(&chosen_only(&revised), None, dir, stage)
             }
             _ => self.sft(&chosen_only(&pairs), None, dir, stage),

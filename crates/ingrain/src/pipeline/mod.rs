@@ -3,12 +3,17 @@
 //! Every stage leaves files that a person can open, is declared to the manifest with its inputs, and is
 //! reused when nothing that it depends on has changed. Killed at any instant, the same call goes on.
 
+mod context;
 mod data;
 mod evaluation;
 mod persona;
+mod stages;
 mod subset;
 mod training;
 
+pub(crate) use context::{Context, OpenTeacher, Purse};
+pub(crate) use data::DataStages;
+pub(crate) use stages::{Stages, TokenCount};
 pub(crate) use subset::nested;
 pub(crate) use training::reference_cache;
 
@@ -19,16 +24,19 @@ use ingrain_constitution::{Contribution, PromptSet};
 use ingrain_lm::{LocalModel, ModelSource};
 use ingrain_report::Report;
 use ingrain_run::{
-    Interrupt, Manifest, Observer, RunDir, StagePlan, StageRun, StageSummary, Summary,
-    peak_rss_bytes, write_atomic, write_json_atomic,
+    Interrupt, Manifest, Observer, RunDir, StageSummary, Summary, peak_rss_bytes, write_atomic,
+    write_json_atomic,
 };
 use serde_json::json;
 
+use crate::answerer::Opening;
 use crate::{Persona, PipelineError, Recipe};
 
 /// Where the "chosen" replies come from.
 #[derive(Clone)]
 pub enum Teacher<'a> {
+    /// Whom the recipe names (`data.teacher_source`), or else the replies recorded beside the persona.
+    FromRecipe,
     /// Replies that were written down.
     Recorded(Recorded),
     /// A model that is given the constitution as system prompt; the name goes into the manifest.
@@ -69,18 +77,6 @@ pub struct Pipeline<'a> {
     pub interrupt: Interrupt,
 }
 
-/// What the stages share.
-pub(crate) struct Context<'a> {
-    pub(crate) recipe: &'a Recipe,
-    pub(crate) persona: &'a Persona,
-    pub(crate) teacher: &'a Teacher<'a>,
-    pub(crate) prompts: &'a PromptSet,
-    pub(crate) model: LocalModel,
-    pub(crate) run: RunDir,
-    pub(crate) observer: &'a dyn Observer,
-    pub(crate) interrupt: &'a Interrupt,
-}
-
 impl Pipeline<'_> {
     /// Runs every stage that is not finished yet, and writes `summary.json` and
     /// `report.html`.
@@ -92,7 +88,9 @@ impl Pipeline<'_> {
         let (context, mut manifest) = self.open()?;
         context.data(&mut manifest)?;
         let distilled = context.distillation(&mut manifest)?;
-        context.introspection_data(&mut manifest, &distilled)?;
+        if self.recipe.start_from.introspection_adapter.is_none() {
+            context.introspection_data(&mut manifest, &distilled)?;
+        }
         let introspection = context.introspection(&mut manifest, &distilled)?;
         let persona = context.persona(&mut manifest, &distilled, &introspection)?;
         let evaluated = context.evaluation(&mut manifest, &distilled, &persona)?;
@@ -131,15 +129,37 @@ impl Pipeline<'_> {
         let mut model = LocalModel::load(&files, &device)?;
         model.interrupt = self.interrupt.clone();
         self.set_facts(&mut manifest, &model)?;
+        let purse = Purse::of(&self.recipe)?;
+        let opening = Opening {
+            out: run.path(),
+            device: &self.device,
+            prices: &purse.prices,
+            account: &purse.account,
+            observer: self.observer,
+            interrupt: &self.interrupt,
+        };
+        let data = &self.recipe.data;
+        let teacher = match (&self.teacher, &data.teacher_source) {
+            (Teacher::FromRecipe, Some(source)) => {
+                OpenTeacher::Opened(source.open("teacher", &opening)?)
+            }
+            (Teacher::FromRecipe, None) => OpenTeacher::Given(self.persona.recorded_teacher()?),
+            (given, _) => OpenTeacher::Given(given.clone()),
+        };
+        let student = data.student_source.as_ref().map(|source| source.open("student", &opening));
+        let student = student.transpose()?;
         let context = Context {
             recipe: &self.recipe,
             persona: &self.persona,
-            teacher: &self.teacher,
             prompts: &self.prompts,
             model,
             run,
             observer: self.observer,
             interrupt: &self.interrupt,
+            teacher,
+            student,
+            purse,
+            device: &self.device,
         };
         Ok((context, manifest))
     }
@@ -164,31 +184,5 @@ impl Pipeline<'_> {
             manifest.set_fact("composition", json!({"parts": parts, "provenance": provenance}))?;
         }
         Ok(())
-    }
-}
-
-impl Context<'_> {
-    /// A stage's plan, with what every stage depends on.
-    pub(crate) fn plan(&self, name: &str) -> Result<StagePlan, PipelineError> {
-        Ok(StagePlan::new(name)
-            .json("seed", &self.recipe.seed)?
-            .json("model", &self.model.identity)?
-            .text("constitution", &self.persona.constitution().content_hash())
-            .text("prompt_set", &self.prompts.hash()))
-    }
-
-    /// Runs a stage under the manifest and turns a request to stop into the one error for it.
-    pub(crate) fn stage(
-        &self,
-        manifest: &mut Manifest,
-        plan: &StagePlan,
-        work: impl FnOnce(&StageRun<'_>) -> Result<(), PipelineError>,
-    ) -> Result<(), PipelineError> {
-        let result = manifest.run_stage(plan, self.observer, work);
-        match result {
-            Ok(_) => Ok(()),
-            Err(_) if self.interrupt.is_requested() => Err(PipelineError::Interrupted),
-            Err(error) => Err(error),
-        }
     }
 }

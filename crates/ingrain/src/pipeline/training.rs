@@ -1,5 +1,7 @@
 //! Stages that train: distillation and introspection.
 
+use std::path::Path;
+
 use ingrain_data::{PreferencePair, Transcript};
 use ingrain_dpo::{DpoConfig, DpoTrainer, TokenizedPair, tokenize_pairs};
 use ingrain_introspection::{SftTrainer, tokenize_transcripts};
@@ -14,6 +16,9 @@ use crate::{IntrospectionBase, PipelineError, TrainingPrecision};
 impl Context<'_> {
     /// `distillation/`: an adapter that prefers the teacher's replies to the student's.
     pub(crate) fn distillation(&self, manifest: &mut Manifest) -> Result<Adapter, PipelineError> {
+        if let Some(made) = &self.recipe.start_from.distillation_adapter {
+            return self.adapter_from(manifest, "distillation", &["pairs"], made);
+        }
         let config = &self.recipe.distillation;
         let plan = self
             .plan("distillation")?
@@ -49,6 +54,9 @@ impl Context<'_> {
         manifest: &mut Manifest,
         distilled: &Adapter,
     ) -> Result<Adapter, PipelineError> {
+        if let Some(made) = &self.recipe.start_from.introspection_adapter {
+            return self.adapter_from(manifest, "introspection", &["distillation"], made);
+        }
         let config = &self.recipe.introspection.sft;
         let plan = self
             .plan("introspection")?
@@ -87,6 +95,28 @@ impl Context<'_> {
             Ok(trained.parameters.save(&dir, &self.model.identity.source)?)
         })?;
         Ok(Adapter::load(&self.run.file("introspection"), &self.model.model)?)
+    }
+
+    /// An adapter that was trained elsewhere, checked against the model and taken into the run.
+    fn adapter_from(
+        &self,
+        manifest: &mut Manifest,
+        name: &str,
+        after: &[&str],
+        made: &Path,
+    ) -> Result<Adapter, PipelineError> {
+        let plan = self
+            .plan(name)?
+            .file("start_from", made.join("adapter_model.safetensors"))?
+            .file("config", made.join("adapter_config.json"))?
+            .after(after.iter().copied())
+            .writes([name]);
+        self.stage(manifest, &plan, |stage| {
+            self.note(name, format!("taken from {}", made.display()));
+            let adapter = Adapter::load(made, &self.model.model)?;
+            Ok(adapter.save(&stage.file(name), &self.model.identity.source)?)
+        })?;
+        Ok(Adapter::load(&self.run.file(name), &self.model.model)?)
     }
 
     /// Trains `initial` on preference pairs.

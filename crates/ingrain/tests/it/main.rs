@@ -1,6 +1,10 @@
-//! The pipeline from end to end on a tiny random model, and the recipes.
+//! The pipeline from end to end on a tiny random model, the data stages alone, and the recipes.
 
 mod compare;
+mod data_run;
 mod pipeline;
 mod recipe;
+#[path = "../../../ingrain-chat/tests/support/server.rs"]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod server;
 mod tiny;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ingrain::PipelineError;
 use ingrain::constitution::{Constitution, PromptSet};
-use ingrain::data::PreferencePair;
+use ingrain::data::{PreferencePair, QualityReport};
 use ingrain::lm::{Adapter, LocalModel, ModelSource, SelfTest};
 use ingrain::run::{
     Event, Interrupt, Manifest, Observer, Recorder, Silent, read_jsonl, sha256_file,
@@ -42,6 +42,9 @@ fn a_run_leaves_everything_that_its_directory_promises() {
     let pairs: Vec<PreferencePair> = read_jsonl(run.join("pairs.jsonl")).expect("pairs");
     assert_eq!(pairs.len(), 4);
     assert_eq!(pairs[1].chosen_text(), "Upright, mostly.");
+    let quality = fs::read_to_string(run.join("quality.json")).expect("quality");
+    let quality: QualityReport = serde_json::from_str(&quality).expect("JSON");
+    assert_eq!(quality, QualityReport::of_pairs(&pairs, 2));
     assert_eq!(summary.samples.len(), 2);
     assert!(summary.heldout.base.implicit_reward_margin.is_none());
     assert!(summary.heldout.distilled.implicit_reward_margin.is_some());

@@ -37,6 +37,7 @@ data:
   student: {max_new_tokens: 6}
   unfinished_student: keep
   batch_size: 2
+  critique: {sampling: {max_new_tokens: 6}}
 lora: {rank: 2, alpha: 4, target_modules: [q_proj, v_proj, down_proj]}
 distillation:
   training: {epochs: 3, batch_size: 2, learning_rate: 1.0e-2, checkpoint_every_steps: 1}

@@ -218,4 +218,9 @@ impl ChatModel for OpenAiBatch {
             on_reply(i, Err(first.take().unwrap_or_else(again)));
         }
     }
+
+    /// Bodies that are equal for want of a seed are told apart by their order.
+    fn batch_matters(&self) -> bool {
+        self.client.config().omit.iter().any(|key| key == "seed")
+    }
 }

@@ -1,0 +1,197 @@
+//! The data stages alone: prompts, replies and pairs without training anything, and what they will cost.
+
+mod cast;
+mod estimate;
+
+use std::path::{Path, PathBuf};
+
+use ingrain_chat::{ChatModel, Spent};
+use ingrain_constitution::PromptSet;
+use ingrain_data::interchange::DatasetCard;
+use ingrain_data::{FilterReport, PreferencePair, QualityReport, Transcript};
+use ingrain_run::{
+    Interrupt, Manifest, Observer, RunDir, read_jsonl, write_atomic, write_json_atomic,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::answerer::{Answerer, Opening};
+use crate::pipeline::{DataStages, Purse, Stages, Teacher, TokenCount};
+use crate::{Persona, PipelineError, Recipe};
+use cast::{Cast, NOBODY, no_adapter};
+
+pub(crate) use cast::tokenizer;
+
+pub use estimate::Assumptions;
+
+/// One run of a recipe's data stages.
+pub struct DataRun<'a> {
+    /// Who answers what, and how.
+    pub recipe: Recipe,
+    /// Who the assistant should become.
+    pub persona: Persona,
+    /// Whether data may be made for a persona that is marked `research_only`.
+    pub allow_research_persona: bool,
+    /// What the models read.
+    pub prompts: PromptSet,
+    /// `cpu`, `ndarray`, `cuda`, `cuda:N`.
+    pub device: String,
+    /// The run directory. [`crate::Pipeline`] goes on from it.
+    pub out: PathBuf,
+    /// Whether finished work found there is used.
+    pub resume: bool,
+    /// Whether reflections and conversations are made too.
+    pub introspection: bool,
+    /// The distilled adapter, where the recipe has the distilled model write them.
+    pub adapter: Option<PathBuf>,
+    /// Told what happens.
+    pub observer: &'a dyn Observer,
+    /// Raised to stop at the next safe point.
+    pub interrupt: Interrupt,
+}
+
+/// What a run of the data stages came to: `data.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataSummary {
+    /// Pairs in `pairs.jsonl`.
+    pub pairs: usize,
+    /// What the filter left out; none for pairs that were made elsewhere.
+    pub filter: Option<FilterReport>,
+    /// What the pairs are like.
+    pub quality: QualityReport,
+    /// Conversations in `introspection.jsonl`, if they were made.
+    pub transcripts: Option<usize>,
+    /// What models behind servers took, earlier processes included.
+    pub spent: Spent,
+}
+
+impl DataRun<'_> {
+    /// Runs every stage that is not finished yet, and writes `quality.json`, `data.json` and a dataset card
+    /// (`README.md`) beside the data.
+    ///
+    /// # Errors
+    /// [`PipelineError::Interrupted`] after a request to stop; otherwise that of the stage that failed.
+    /// What is finished stays.
+    pub fn run(&self) -> Result<DataSummary, PipelineError> {
+        self.persona.permit_training(self.allow_research_persona)?;
+        let run = RunDir::open(&self.out)?;
+        let mut manifest = Manifest::open(run.path())?;
+        if !self.resume {
+            manifest.forget_all()?;
+        }
+        write_atomic(run.file("recipe.yaml"), self.recipe.to_yaml()?.as_bytes())?;
+        let constitution = self.persona.constitution().to_yaml();
+        write_atomic(run.file("constitution.yaml"), constitution.as_bytes())?;
+        let purse = Purse::of(&self.recipe)?;
+        let opening = Opening {
+            out: run.path(),
+            device: &self.device,
+            prices: &purse.prices,
+            account: &purse.account,
+            observer: self.observer,
+            interrupt: &self.interrupt,
+        };
+        let cast = self.cast(&opening)?;
+        manifest.set_version("ingrain", env!("CARGO_PKG_VERSION"))?;
+        manifest.set_fact("persona", self.persona.name())?;
+        manifest.set_fact("student", cast.student.as_ref().map_or("none", Answerer::name))?;
+        let stages = self.data_stages(&cast);
+        stages.all_to_pairs(&mut manifest)?;
+        if self.introspection {
+            let author = || match &self.adapter {
+                Some(adapter) => stages.author(&opening, || cast.distilled(adapter), adapter),
+                None => stages.author(&opening, no_adapter, Path::new("")),
+            };
+            stages.introspection(&mut manifest, author, &[])?;
+        }
+        let summary = self.summary(&run, purse.account.spent())?;
+        write_json_atomic(run.file("data.json"), &summary)?;
+        write_atomic(run.file("README.md"), self.card(&summary).as_bytes())?;
+        Ok(summary)
+    }
+
+    fn data_stages<'s>(&'s self, cast: &'s Cast<'_>) -> DataStages<'s> {
+        let tokens = cast.tokenizer.as_deref().map_or(TokenCount::Guess, TokenCount::Exact);
+        let (teacher, model) = (cast.teacher.teacher(), cast.model.clone());
+        self.stages_of(teacher, cast.student.as_ref(), tokens, model, self.observer)
+    }
+
+    fn stages_of<'s>(
+        &'s self,
+        teacher: Teacher<'s>,
+        student: Option<&'s Answerer>,
+        tokens: TokenCount<'s>,
+        model: String,
+        observer: &'s dyn Observer,
+    ) -> DataStages<'s> {
+        let named = self.recipe.data.student_source.is_some();
+        DataStages {
+            stages: Stages {
+                recipe: &self.recipe,
+                persona: &self.persona,
+                prompts: &self.prompts,
+                model,
+                observer,
+                interrupt: &self.interrupt,
+            },
+            teacher,
+            student: student.map_or(&NOBODY as &dyn ChatModel, Answerer::model),
+            student_name: student.filter(|_| named).map(Answerer::name),
+            tokens,
+        }
+    }
+
+    fn summary(&self, run: &RunDir, spent: Spent) -> Result<DataSummary, PipelineError> {
+        let read = |name: &str| -> Result<Vec<u8>, PipelineError> {
+            let path = run.file(name);
+            std::fs::read(&path).map_err(|source| PipelineError::Io { path, source })
+        };
+        let malformed = |name: &str, e: serde_json::Error| PipelineError::Recipe {
+            path: run.file(name),
+            reason: e.to_string(),
+        };
+        let quality = serde_json::from_slice(&read("quality.json")?)
+            .map_err(|e| malformed("quality.json", e))?;
+        let filter = match self.recipe.start_from.pairs {
+            Some(_) => None,
+            None => Some(
+                serde_json::from_slice(&read("pairs.report.json")?)
+                    .map_err(|e| malformed("pairs.report.json", e))?,
+            ),
+        };
+        let pairs: Vec<PreferencePair> = read_jsonl(run.file("pairs.jsonl"))?;
+        let transcripts = match self.introspection {
+            true => Some(read_jsonl::<Transcript>(run.file("introspection.jsonl"))?.len()),
+            false => None,
+        };
+        Ok(DataSummary { pairs: pairs.len(), filter, quality, transcripts, spent })
+    }
+
+    fn card(&self, summary: &DataSummary) -> String {
+        let constitution = self.persona.constitution();
+        let mut files = vec![("pairs".to_owned(), "pairs.jsonl".to_owned())];
+        if summary.transcripts.is_some() {
+            files.push(("introspection".to_owned(), "introspection.jsonl".to_owned()));
+        }
+        let name = self.persona.name();
+        let description = format!(
+            "{}\n\nPreference pairs for training the persona `{name}` into an assistant, made by Ingrain \
+             {} from the constitution with sha256 `{}`. `chosen` is the persona's reply, `rejected` the \
+             other; `assertion` numbers the sentence of the constitution that a question was written \
+             for.\n\n## What the pairs are like\n\n```text\n{}\n```",
+            constitution.summary,
+            env!("CARGO_PKG_VERSION"),
+            constitution.content_hash(),
+            summary.quality,
+        );
+        DatasetCard {
+            title: format!("{name}: character training data"),
+            description,
+            license: "other".to_owned(),
+            languages: Vec::new(),
+            tags: ["character-training", "preference", "synthetic"].map(str::to_owned).to_vec(),
+            files,
+            records: summary.pairs + summary.transcripts.unwrap_or(0),
+        }
+        .to_markdown()
+    }
+}
