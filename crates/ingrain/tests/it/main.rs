@@ -3,4 +3,5 @@
 mod compare;
 mod pipeline;
 mod recipe;
+mod serving;
 mod tiny;
