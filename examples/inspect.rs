@@ -8,19 +8,29 @@
 //! cargo run --release --example inspect -- --adapter runs/sarcasm/persona
 //! cargo run --release --example inspect -- --model org/name --json
 //! ```
+//!
+//! What would not load says why in its place, the rest is shown all the same, and the exit code is 1.
 
 #![expect(clippy::print_stdout, reason = "what a command prints is its result")]
 
+#[path = "inspect/print.rs"]
+mod print;
 mod support;
 
-use std::cell::Cell;
+use std::fmt::Display;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use anyhow::Context;
 use clap::Parser;
 use ingrain::chat::Message;
-use ingrain::lm::{Adapter, DecoderConfig, LmError, LocalModel, ModelFiles, ModelSource};
-use ingrain::tokenizer::RenderOptions;
-use serde_json::{Value, json};
+use ingrain::gguf::GgufFile;
+use ingrain::lm::{
+    Adapter, CausalLm, DecoderConfig, LmError, LocalModel, ModelFiles, ModelFormat, ModelSource,
+};
+use ingrain::tokenizer::{ChatTokenizer, RenderOptions};
+use serde_json::{Map, Value, json};
 
 /// Show what a model or adapter is
 #[derive(Parser)]
@@ -33,52 +43,70 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let loads = Cell::new(true);
+    let mut loads = true;
     let code = support::run(|| {
         let args = Args::parse();
-        let report = report(&args.model, &loads)?;
+        let report = inspect(&args.model)?;
         match args.json {
-            true => println!("{report}"),
-            false => print(&report, 0),
+            true => println!("{}", Value::from_iter(report.parts.clone())),
+            false => print::report(&report.parts),
         }
+        loads = report.loads;
         Ok(())
     });
-    if loads.get() { code } else { ExitCode::FAILURE }
+    if loads { code } else { ExitCode::FAILURE }
 }
 
-/// Everything that can be found out; a part that would not load says why in its place.
-fn report(args: &support::ModelArgs, loads: &Cell<bool>) -> anyhow::Result<Value> {
+/// Everything that can be found out, in the order in which a person asks for it.
+struct Report {
+    parts: Vec<(&'static str, Value)>,
+    loads: bool,
+}
+
+impl Report {
+    /// Notes a part, or why there is none.
+    fn add(&mut self, name: &'static str, part: Result<Value, impl Display>) {
+        let part = part.unwrap_or_else(|error| {
+            self.loads = false;
+            json!({ "would not load": format!("{error:#}") })
+        });
+        self.parts.push((name, part));
+    }
+}
+
+fn inspect(args: &support::ModelArgs) -> anyhow::Result<Report> {
     let observer = support::Terminal::new();
     let files = args.model.parse::<ModelSource>()?.resolve(&observer)?;
-    let part = |name: &str, result: Result<Value, LmError>| match result {
-        Ok(value) => (name.to_owned(), value),
-        Err(error) => {
-            loads.set(false);
-            (name.to_owned(), json!({ "would not load": error.to_string() }))
-        }
+    let mut report = Report { parts: Vec::new(), loads: true };
+    report.add("files", Ok::<_, LmError>(json!(files.identity)));
+    report.add("config", files.config().map(|config| shapes(&config)));
+    report.add("stored", files.stored_types().map(|types| json!(types)));
+    let device = ingrain::lm::device(&args.device)?;
+    let whole = LocalModel::load(&files, &device);
+    // What does not load as a whole may in parts.
+    let (weights, tokenizer) = match &whole {
+        Ok(whole) => (Ok(whole.model.clone()), Ok(whole.tokenizer.clone())),
+        Err(_) => (CausalLm::load(&files, &device), read_tokenizer(&files).map(Arc::new)),
     };
-    let mut report = serde_json::Map::new();
-    report.insert("files".into(), json!(files.identity));
-    report.extend([part("config", files.config().map(|config| shapes(&config)))]);
-    report.extend([part("stored", files.stored_types().map(|types| json!(types)))]);
-    let model = LocalModel::load(&files, &ingrain::lm::device(&args.device)?);
-    let model = match model {
-        Ok(model) => model,
-        Err(error) => {
-            report.extend([part("model", Err(error))]);
-            return Ok(report.into());
-        }
-    };
-    report.extend([part("model", Ok(weights(&model, &files)))]);
-    report.extend([part("tokenizer", tokenizer(&model))]);
-    if let Some(source) = &args.adapter {
-        let dir = source.resolve(&observer)?;
-        let loaded = Adapter::load(&dir, &model.model).map(|adapter| describe(&adapter));
-        report.extend([part("adapter", loaded)]);
-        let proven = model.adapted(&dir).map(|_| json!(true));
-        report.extend([part("adapter proven", proven)]);
+    report.add("weights", weights.as_ref().map(sizes));
+    report.add("tokenizer", tokenizer.as_ref().map(|tokenizer| special_tokens(tokenizer)));
+    if let Ok(tokenizer) = &tokenizer {
+        report.add("chat template", render(tokenizer));
     }
-    Ok(report.into())
+    if let (Err(error), true, true) = (&whole, weights.is_ok(), tokenizer.is_ok()) {
+        report.add("both together", Err(error));
+    }
+    let Some(source) = &args.adapter else { return Ok(report) };
+    let dir = source.resolve(&observer)?;
+    report.add("adapter", declared(&dir));
+    if let Ok(model) = &weights {
+        report.add("adapter weights", Adapter::load(&dir, model).map(|adapter| updates(&adapter)));
+    }
+    if let Ok(model) = &whole {
+        let proof = if dir.join("selftest.json").is_file() { "self-test passed" } else { "loads" };
+        report.add("adapter on this model", model.adapted(&dir).map(|_| json!(proof)));
+    }
+    Ok(report)
 }
 
 fn shapes(config: &DecoderConfig) -> Value {
@@ -95,66 +123,69 @@ fn shapes(config: &DecoderConfig) -> Value {
     })
 }
 
-fn weights(model: &LocalModel, files: &ModelFiles) -> Value {
-    let parameters = model.model.num_parameters();
+fn sizes(model: &CausalLm) -> Value {
+    let parameters = model.num_parameters();
     json!({
         "parameters": parameters,
-        format!("memory in {}", files.identity.dtype): 4 * parameters,
-        "memory in bfloat16": 2 * parameters,
-        "tensors left out": model.model.skipped_tensors().len(),
+        "bytes in float32, as loaded": 4 * parameters, "bytes in bfloat16": 2 * parameters,
+        "tensors left out": model.skipped_tensors().len(),
     })
 }
 
-/// Special tokens, and what the chat template makes of a short conversation.
-fn tokenizer(model: &LocalModel) -> Result<Value, LmError> {
-    let tokenizer = &model.tokenizer;
-    let name = |id: Option<u32>| id.and_then(|id| tokenizer.token(id));
-    let stops: Vec<_> = tokenizer.stop_ids().iter().map(|&id| tokenizer.token(id)).collect();
-    let messages = [Message::user("Why is the sky blue?")];
-    let render = match tokenizer.chat_template() {
-        Some(_) => Some(tokenizer.render(&messages, &RenderOptions::generation())?),
-        None => None,
-    };
-    Ok(json!({
-        "tokens": tokenizer.vocab_size(), "bos": name(tokenizer.bos_id()),
-        "eos": name(tokenizer.eos_id()), "stops": stops, "template render": render,
-    }))
+fn read_tokenizer(files: &ModelFiles) -> Result<ChatTokenizer, LmError> {
+    Ok(match &files.format {
+        ModelFormat::Directory(dir) => ChatTokenizer::from_hf_dir(dir)?,
+        ModelFormat::Gguf(path) => ChatTokenizer::from_gguf(&GgufFile::open(path)?)?,
+    })
 }
 
-fn describe(adapter: &Adapter) -> Value {
-    let mut layers: Vec<serde_json::Map<String, Value>> = Vec::new();
+fn special_tokens(tokenizer: &ChatTokenizer) -> Value {
+    let name = |id: Option<u32>| id.and_then(|id| tokenizer.token(id));
+    let stops: Vec<_> = tokenizer.stop_ids().iter().map(|&id| tokenizer.token(id)).collect();
+    json!({
+        "tokens": tokenizer.vocab_size(), "bos": name(tokenizer.bos_id()),
+        "eos": name(tokenizer.eos_id()), "a reply ends at": stops,
+    })
+}
+
+/// What the chat template makes of a short conversation, with whatever it adds on its own.
+fn render(tokenizer: &ChatTokenizer) -> Result<Value, LmError> {
+    let messages = [Message::user("Why is the sky blue?")];
+    Ok(match tokenizer.chat_template() {
+        Some(_) => json!({ "render": tokenizer.render(&messages, &RenderOptions::generation())? }),
+        None => json!({ "render": null }),
+    })
+}
+
+/// What an adapter says of itself, whether or not it fits the model at hand.
+fn declared(dir: &Path) -> anyhow::Result<Value> {
+    let path = dir.join("adapter_config.json");
+    let config = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    let config: Map<String, Value> =
+        serde_json::from_slice(&config).with_context(|| path.display().to_string())?;
+    let fields = [
+        ("made for", "base_model_name_or_path"),
+        ("kind", "peft_type"),
+        ("rank", "r"),
+        ("alpha", "lora_alpha"),
+        ("rank-stabilised", "use_rslora"),
+        ("targets", "target_modules"),
+    ];
+    Ok(fields.map(|(name, field)| (name, config.get(field).cloned())).into_iter().collect())
+}
+
+/// The size of its update in every module, by block.
+fn updates(adapter: &Adapter) -> Value {
+    let mut layers: Vec<Map<String, Value>> = Vec::new();
     for module in adapter.norms() {
-        layers.resize_with(layers.len().max(module.layer + 1), serde_json::Map::new);
+        layers.resize_with(layers.len().max(module.layer + 1), Map::new);
         let norm = (module.norm * 1e4).round() / 1e4;
         layers[module.layer].insert(module.projection.name().to_owned(), json!(norm));
     }
     json!({
-        "rank": adapter.config().rank, "alpha": adapter.config().alpha,
-        "targets": adapter.config().target_modules, "parameters": adapter.num_parameters(),
+        "rank": adapter.config().rank, "targets": adapter.config().target_modules,
+        "parameters": adapter.num_parameters(), "bytes in float32": 4 * adapter.num_parameters(),
         "tensors left out": adapter.skipped_tensors().len(), "norm": adapter.norm(),
         "norms by layer": layers,
     })
-}
-
-/// A tree of names and values, one a line.
-fn print(value: &Value, depth: usize) {
-    let indent = "  ".repeat(depth);
-    let line = |name: &str, value: &Value| match value {
-        Value::Object(fields) if fields.values().any(|v| v.is_object() || v.is_array()) => {
-            println!("{indent}{name}");
-            print(value, depth + 1);
-        }
-        Value::Object(fields) if depth == 0 || fields.len() < 4 => {
-            println!("{indent}{name}");
-            print(value, depth + 1);
-        }
-        Value::Array(items) if items.iter().any(Value::is_object) => {
-            println!("{indent}{name}");
-            items.iter().enumerate().for_each(|(at, item)| println!("{indent}  {at}: {item}"));
-        }
-        _ => println!("{indent}{name}: {value}"),
-    };
-    if let Value::Object(fields) = value {
-        fields.iter().for_each(|(name, value)| line(name, value));
-    }
 }

@@ -99,7 +99,7 @@ fn main() -> ExitCode {
         };
         let config = SteeringConfig { method, ..SteeringConfig::default() };
         let overlay = model.adapter.as_ref();
-        let vector = ControlVector::find(&model.model, "llama", &contrasts, &config, overlay)?;
+        let vector = ControlVector::find(&model.model, &contrasts, &config, overlay)?;
         let search =
             StrengthSearch { max_ratio: args.max_perplexity_ratio, ..StrengthSearch::default() };
         let tuned = largest_strength(&search, |strength| {
@@ -112,8 +112,15 @@ fn main() -> ExitCode {
             lab.compare(&vector, &tuned, &heldout(args.heldout)?, args.max_new_tokens)?;
         if args.json {
             println!("{}", comparison.to_json(&vector, &tuned));
-        } else {
-            comparison.print(&vector, &tuned);
+            return Ok(());
+        }
+        comparison.print(&vector, &tuned);
+        if let Some(out) = &args.out {
+            let (out, strength) = (out.display(), tuned.strength);
+            println!(
+                "\nTalk to it: cargo run --release --example chat -- --model {} --vector {out} --steer {strength:.3}",
+                args.model.model
+            );
         }
         Ok(())
     })

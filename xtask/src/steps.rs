@@ -23,7 +23,11 @@ pub(crate) const STEPS: &[Step] = &[
     step("lean", "a build without `cuda` compiles nothing of it", lean),
     step("clippy", "no warning in any target", clippy),
     step("doc", "no warning, no broken link in the documentation", doc),
-    step("backends", "the optional back ends compile, CUDA too (needs no GPU)", backends),
+    step(
+        "features",
+        "the optional back ends compile, CUDA too (needs no GPU), and without HTTP",
+        features,
+    ),
 ];
 
 const fn step(name: &'static str, what: &'static str, run: fn(&Workspace) -> Result<()>) -> Step {
@@ -83,6 +87,8 @@ fn doc(workspace: &Workspace) -> Result<()> {
     run(command.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-fn backends(workspace: &Workspace) -> Result<()> {
-    run(&mut workspace.cargo(&["check", "--package", "ingrain", "--features", "cuda,ndarray"]))
+/// One build for both: what speaks HTTP and what computes know nothing of each other.
+fn features(workspace: &Workspace) -> Result<()> {
+    let args = ["clippy", "--package", "ingrain", "--no-default-features"];
+    run(workspace.cargo(&args).args(["--features", "cuda,ndarray", "--", "-D", "warnings"]))
 }

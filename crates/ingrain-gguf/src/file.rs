@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::header::Header;
 use crate::{FromValue, GgufError, TensorInfo, Value, quants};
 
+/// Bytes of a tensor that are in memory beside its values while it is dequantised; about.
+const PIECE: usize = 4 << 20;
+
 /// A GGUF file, mapped into memory, its header read and checked.
 ///
 /// Metadata lives on the heap; tensor data stays in the file until it is asked for. The file must
@@ -151,14 +154,21 @@ impl GgufFile {
                 found: out.len(),
             });
         }
-        let result = quants::dequantize(tensor.dtype, &self.bytes[tensor.range.clone()], out);
-        // Whoever loads a model needs each tensor once: its pages need not stay beside the values.
-        self.bytes.release(&tensor.range);
-        result.map_err(|quants::NotDequantizable| GgufError::UnsupportedType {
-            path: self.path.clone(),
-            name: name.to_owned(),
-            dtype: tensor.dtype,
-        })
+        let blocks = (PIECE / tensor.dtype.block_bytes()).max(1);
+        let (piece, elements) =
+            (blocks * tensor.dtype.block_bytes(), blocks * tensor.dtype.block_len());
+        for (start, out) in tensor.range.clone().step_by(piece).zip(out.chunks_mut(elements)) {
+            let range = start..tensor.range.end.min(start + piece);
+            let result = quants::dequantize(tensor.dtype, &self.bytes[range.clone()], out);
+            // Whoever loads a model needs each tensor once: its pages need not stay beside the values.
+            self.bytes.release(&range);
+            result.map_err(|quants::NotDequantizable| GgufError::UnsupportedType {
+                path: self.path.clone(),
+                name: name.to_owned(),
+                dtype: tensor.dtype,
+            })?;
+        }
+        Ok(())
     }
 }
 

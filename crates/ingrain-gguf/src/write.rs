@@ -9,8 +9,10 @@ const ALIGNMENT: usize = 32;
 /// ```
 /// use ingrain_gguf::{GgufFile, GgufWriter};
 ///
-/// let bytes = GgufWriter::new().text("general.architecture", "controlvector").tensor("a", &[2], &[1.0, 2.0]).finish();
-/// assert_eq!(GgufFile::from_bytes(bytes)?.dequantize("a")?, [1.0, 2.0]);
+/// let writer = GgufWriter::new().text("general.architecture", "controlvector").f32("x", 0.5);
+/// let file = GgufFile::from_bytes(writer.tensor("a", &[2], &[1.0, 2.0]).finish())?;
+/// assert_eq!(file.dequantize("a")?, [1.0, 2.0]);
+/// assert_eq!(file.require::<f32>("x")?, 0.5);
 /// # Ok::<(), ingrain_gguf::GgufError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -39,11 +41,21 @@ impl GgufWriter {
         self
     }
 
-    /// Adds a metadata number.
+    /// Adds a whole metadata number.
     #[must_use]
     pub fn u32(mut self, key: &str, value: u32) -> Self {
         push_text(&mut self.keys, key);
         self.keys.extend(4_u32.to_le_bytes());
+        self.keys.extend(value.to_le_bytes());
+        self.key_count += 1;
+        self
+    }
+
+    /// Adds a metadata number.
+    #[must_use]
+    pub fn f32(mut self, key: &str, value: f32) -> Self {
+        push_text(&mut self.keys, key);
+        self.keys.extend(6_u32.to_le_bytes());
         self.keys.extend(value.to_le_bytes());
         self.key_count += 1;
         self

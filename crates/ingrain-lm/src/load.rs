@@ -91,6 +91,11 @@ pub struct StoredType {
 }
 
 fn gguf_config(file: &GgufFile, path: &Path) -> Result<DecoderConfig, LmError> {
+    let parts = file.get::<u64>("split.count")?.unwrap_or(1);
+    if parts > 1 {
+        let reason = format!("is one of {parts} parts; join them (llama-gguf-split --merge)");
+        return Err(LmError::file(path, reason));
+    }
     let rope_factors = match file.tensor("rope_freqs.weight") {
         Some(_) => Some(file.dequantize("rope_freqs.weight")?),
         None => None,

@@ -10,7 +10,7 @@ use ingrain_chat::{
 };
 use ingrain_gguf::GgufFile;
 use ingrain_run::Interrupt;
-use ingrain_tokenizer::{ChatTokenizer, RenderOptions};
+use ingrain_tokenizer::{ChatTokenizer, RenderOptions, TokenizerError};
 
 use crate::source::{ModelFiles, ModelFormat, ModelIdentity};
 use crate::{
@@ -245,12 +245,26 @@ impl LocalModel {
     /// the end-of-turn token, and with some templates a line feed. The rest is the prompt that a model
     /// would be given to answer.
     ///
+    /// Where a template leaves an earlier message out of a conversation that is answered (Mistral's put the
+    /// system message into the last turn, if that is the user's), prompt and reply are those of
+    /// [`ChatTokenizer::encode_reply`]: what a model that answers would see and write.
+    ///
     /// # Errors
     /// [`LmError::Tokenizer`] if the turn cannot be located in the rendered text.
     pub fn completion_sequence(&self, messages: &[Message]) -> Result<TokenSequence, LmError> {
-        let spans = self.tokenizer.encode_turns(messages)?;
-        let start = spans.turns.last().map_or(0, |turn| turn.tokens.start);
-        Ok(TokenSequence::from_parts(&spans.ids[..start], &spans.ids[start..]))
+        match (self.tokenizer.encode_turns(messages), messages.split_last()) {
+            (Ok(spans), _) => {
+                let start = spans.turns.last().map_or(0, |turn| turn.tokens.start);
+                Ok(TokenSequence::from_parts(&spans.ids[..start], &spans.ids[start..]))
+            }
+            (Err(TokenizerError::Turn { .. }), Some((reply, prompt))) => {
+                let options = RenderOptions::default();
+                let (prompt, reply) =
+                    self.tokenizer.encode_reply(prompt, &reply.content, &options)?;
+                Ok(TokenSequence::from_parts(&prompt, &reply))
+            }
+            (Err(error), _) => Err(error.into()),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ingrain_lm::{Adapter, CausalLm, Overlay};
-use ingrain_train::{Cost, Objective, TrainError};
+use ingrain_train::{Cost, Metrics, Objective, Statistics, TrainError};
 
 use crate::direction::dot;
 use crate::{ControlVector, SteeringError};
@@ -136,21 +136,45 @@ impl<'a> Monitored<'a> {
     }
 }
 
+impl Monitored<'_> {
+    /// Adds a reading to a cost, if one is due.
+    fn watched(&self, mut cost: Cost, parameters: &Adapter) -> Result<Cost, TrainError> {
+        let number = self.costs.fetch_add(1, Ordering::Relaxed);
+        if !number.is_multiple_of(self.every.max(1)) {
+            return Ok(cost);
+        }
+        let texts: Vec<(&[u32], Range<usize>)> =
+            self.texts.iter().map(|(ids, wanted)| (ids.as_slice(), wanted.clone())).collect();
+        // A tracked pass without a backward would leak.
+        let plain = parameters.untracked();
+        let read = self.monitor.read(self.model, &texts, Some(&plain));
+        let read = read.map_err(TrainError::objective)?;
+        let figure = self.monitor.position(&read).unwrap_or_else(|| read.mean());
+        cost.metrics.add("projection", figure, 1.0);
+        Ok(cost)
+    }
+}
+
 impl Objective<Adapter> for Monitored<'_> {
     fn cost(&self, examples: &[usize], parameters: &Adapter) -> Result<Cost, TrainError> {
-        let mut cost = self.objective.cost(examples, parameters)?;
-        let number = self.costs.fetch_add(1, Ordering::Relaxed);
-        if number.is_multiple_of(self.every.max(1)) {
-            let texts: Vec<(&[u32], Range<usize>)> =
-                self.texts.iter().map(|(ids, wanted)| (ids.as_slice(), wanted.clone())).collect();
-            // A tracked pass without a backward would leak.
-            let plain = parameters.untracked();
-            let read = self.monitor.read(self.model, &texts, Some(&plain));
-            let read = read.map_err(TrainError::objective)?;
-            let figure = self.monitor.position(&read).unwrap_or_else(|| read.mean());
-            cost.metrics.add("projection", figure, 1.0);
-        }
-        Ok(cost)
+        self.watched(self.objective.cost(examples, parameters)?, parameters)
+    }
+
+    fn statistics(&self, examples: &[usize], parameters: &Adapter) -> Result<Metrics, TrainError> {
+        self.objective.statistics(examples, parameters)
+    }
+
+    fn carry(&self, before: &Statistics, batch: Statistics) -> Statistics {
+        self.objective.carry(before, batch)
+    }
+
+    fn cost_given(
+        &self,
+        examples: &[usize],
+        parameters: &Adapter,
+        statistics: &Statistics,
+    ) -> Result<Cost, TrainError> {
+        self.watched(self.objective.cost_given(examples, parameters, statistics)?, parameters)
     }
 
     fn example_name(&self, example: usize) -> String {

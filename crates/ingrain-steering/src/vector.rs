@@ -53,7 +53,7 @@ impl SteeringConfig {
 /// Unit directions of the residual stream along which a character shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ControlVector {
-    /// What kind of model it belongs to: the `model_type` of its configuration, say.
+    /// What kind of model it belongs to: the `model_type` of its configuration.
     pub model_hint: String,
     /// By block, counted from 0; each `[hidden]`.
     pub directions: BTreeMap<usize, Vec<f32>>,
@@ -67,7 +67,6 @@ impl ControlVector {
     /// the model has to say about the texts.
     pub fn find<'a>(
         model: &CausalLm,
-        model_hint: &str,
         contrasts: &[Contrast],
         config: &SteeringConfig,
         overlay: impl Into<Overlay<'a>>,
@@ -87,7 +86,7 @@ impl ControlVector {
                 Ok((block, found.ok_or(SteeringError::NoDifference { block })?))
             })
             .collect::<Result<_, SteeringError>>()?;
-        Ok(Self { model_hint: model_hint.to_owned(), directions })
+        Ok(Self { model_hint: model.config().family.model_type().to_owned(), directions })
     }
 
     /// The vector in the form that a pass takes, at a strength: how far each state is moved, in the units

@@ -58,6 +58,29 @@ fn blocks_of_every_type_equal_the_reference_bit_for_bit() {
     assert_eq!(seen, 26);
 }
 
+// Large tensors are worked on in pieces of some MiB, whose ends are those of no page.
+#[test]
+fn a_tensor_of_several_pieces_has_the_elements_of_its_parts() {
+    for dtype in [GgmlType::Q4_0, GgmlType::Q6_K, GgmlType::F32] {
+        let part = splitmix(7, BLOCKS * dtype.block_bytes());
+        let times = 10_000_000 / part.len();
+        let dims = [(BLOCKS * dtype.block_len()) as u64, times as u64];
+        let bytes = Writer::default().tensor("t", &dims, dtype.id(), part.repeat(times)).finish();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("large.gguf");
+        std::fs::write(&path, bytes).unwrap();
+        let whole = GgufFile::open(&path).unwrap().dequantize("t").unwrap();
+        let dims = [dims[0], 1];
+        let bytes = Writer::default().tensor("t", &dims, dtype.id(), part).finish();
+        let one = GgufFile::from_bytes(bytes).unwrap().dequantize("t").unwrap();
+        assert_eq!(whole.len(), one.len() * times);
+        for values in whole.chunks(one.len()) {
+            let same = values.iter().zip(&one).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(same, "{dtype}");
+        }
+    }
+}
+
 #[test]
 fn types_without_a_reference_are_refused_by_name() {
     for dtype in [GgmlType::Q8_1, GgmlType::Q8_K, GgmlType::Q1_0] {

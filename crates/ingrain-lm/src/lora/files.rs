@@ -12,7 +12,7 @@ use super::adapter::{Adapter, LayerAdapter, LoraPair, parameter_name};
 use super::peft_config::{self, Scales};
 use super::{LoraConfig, Projection};
 use crate::weights::{TensorFile, is_vision};
-use crate::{CausalLm, LmError};
+use crate::{CausalLm, Family, LmError};
 
 const CONFIG_FILE: &str = "adapter_config.json";
 const WEIGHTS_FILE: &str = "adapter_model.safetensors";
@@ -174,9 +174,12 @@ impl Source<'_> {
         if left.len() == names.len() {
             return Err(self.bad("holds no LoRA weights".into()));
         }
-        let nested = self.model.config().nested;
-        let allowed =
-            |name: &str| nested && name.strip_prefix("base_model.model.").is_some_and(is_vision);
+        // The language model of a multimodal checkpoint may have come without the rest: as a GGUF file,
+        // or exported.
+        let multimodal = self.model.config().family == Family::Gemma3;
+        let allowed = |name: &str| {
+            multimodal && name.strip_prefix("base_model.model.").is_some_and(is_vision)
+        };
         match left.iter().find(|name| !allowed(name)) {
             None => Ok(left),
             Some(extra) => {

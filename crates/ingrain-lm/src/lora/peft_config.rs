@@ -16,7 +16,7 @@ use super::adapter::{Adapter, LayerAdapter};
 use crate::{LmError, small_file};
 
 /// Fields that ask for something this crate does not compute, and what each of them is.
-const UNSUPPORTED: [(&str, &str); 12] = [
+const UNSUPPORTED: [(&str, &str); 13] = [
     ("use_dora", "DoRA adapters are not supported"),
     ("fan_in_fan_out", "transposed weights are not supported"),
     ("lora_bias", "a bias in the side path is not supported"),
@@ -24,12 +24,17 @@ const UNSUPPORTED: [(&str, &str); 12] = [
     ("use_bdlora", "block-diagonal adapters are not supported"),
     ("arrow_config", "routing between adapters is not supported"),
     ("kasa_config", "KaSA adapters are not supported"),
+    ("monteclora_config", "adapters that sample their weights are not supported"),
     ("alora_invocation_tokens", "adapters that begin at certain tokens are not supported"),
     ("layer_replication", "replicated layers are not supported"),
     ("modules_to_save", "fully trained modules are not supported: merge them into the base"),
     ("target_parameters", "adapted bare parameters are not supported"),
     ("trainable_token_indices", "trained token embeddings are not supported"),
 ];
+
+/// Initialisations that change the base weights too, by the beginnings of their names: PEFT takes what it
+/// put into the factors out of the base again whenever it loads such an adapter.
+const CHANGES_BASE: [&str; 4] = ["pissa", "olora", "corda", "loftq"];
 
 /// Rank and scale of every module, as `adapter_config.json` gives them.
 #[derive(Debug)]
@@ -59,6 +64,14 @@ impl Scales {
             if config.get(field).is_some_and(is_set) {
                 return Err(bad(format!("{field} is set: {reason}")));
             }
+        }
+        if let Some(init) = config.get("init_lora_weights").and_then(Value::as_str)
+            && CHANGES_BASE.iter().any(|name| init.to_ascii_lowercase().starts_with(name))
+        {
+            return Err(bad(format!(
+                "init_lora_weights is {init:?}, which changes the base weights too; convert the adapter to \
+                 a plain one with PEFT (path_initial_model_for_weight_conversion)"
+            )));
         }
         if let Some(bias) = config.get("bias").filter(|b| !b.is_null())
             && bias.as_str() != Some("none")

@@ -12,6 +12,7 @@ use ingrain_run::{Observer, sha256_file, sha256_hex};
 use serde::{Deserialize, Serialize};
 
 use crate::LmError;
+use crate::weights::pickled_in;
 
 pub use adapter::AdapterSource;
 pub use builtin::cache_dir;
@@ -162,7 +163,10 @@ fn sha256_of_weights(dir: &Path) -> Result<String, LmError> {
         .collect();
     files.sort();
     match &files[..] {
-        [] => Err(LmError::file(dir, "holds no .safetensors file")),
+        [] => {
+            let reason = pickled_in(dir).unwrap_or_else(|| "holds no .safetensors file".into());
+            Err(LmError::file(dir, reason))
+        }
         [only] => Ok(sha256_file(only)?),
         many => {
             let digests = many.iter().map(sha256_file).collect::<Result<String, _>>()?;

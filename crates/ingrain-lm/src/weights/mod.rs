@@ -18,7 +18,7 @@ pub(crate) use build::build;
 pub(crate) use gguf::GgufWeights;
 pub(crate) use hf::{HfWeights, shard_names};
 pub(crate) use names::{is_vision, norm_path, text_name};
-pub(crate) use tensor_file::TensorFile;
+pub(crate) use tensor_file::{TensorFile, pickled_in};
 
 /// Tensors by their HF name, as f32.
 pub(crate) trait WeightSource {

@@ -34,7 +34,7 @@ impl TensorFile {
         let bad = |reason: String| {
             LmError::file(path, format!("is not a valid safetensors file: {reason}"))
         };
-        let mut file = File::open(path).map_err(LmError::io(path))?;
+        let mut file = File::open(path).map_err(|error| missing(path, error))?;
         let length = file.metadata().map_err(LmError::io(path))?.len();
         let mut size = [0; 8];
         file.read_exact(&mut size).map_err(|_| bad("it has no header".into()))?;
@@ -105,6 +105,28 @@ impl TensorFile {
             extend(&mut values, info.dtype, bytes);
         }
         Ok(values)
+    }
+}
+
+/// Files of pickled tensors that stand where safetensors are looked for.
+const PICKLED: [&str; 3] =
+    ["pytorch_model.bin", "pytorch_model.bin.index.json", "adapter_model.bin"];
+
+/// What to do about a folder whose weights are there only in a form that is not read.
+pub(crate) fn pickled_in(dir: &Path) -> Option<String> {
+    let name = PICKLED.into_iter().find(|name| dir.join(name).is_file())?;
+    Some(format!(
+        "holds {name} alone, a pickle, which runs code when it is read: convert it to safetensors with \
+         the library that wrote it"
+    ))
+}
+
+/// Why a file cannot be opened.
+fn missing(path: &Path, error: std::io::Error) -> LmError {
+    let dir = path.parent().unwrap_or(path);
+    match pickled_in(dir).filter(|_| error.kind() == std::io::ErrorKind::NotFound) {
+        Some(reason) => LmError::file(dir, reason),
+        None => LmError::io(path)(error),
     }
 }
 

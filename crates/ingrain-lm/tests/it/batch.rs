@@ -1,10 +1,12 @@
 //! What counts as a completion token, and how sequences lie side by side.
 
 use burn::tensor::{Int, Tensor};
-use ingrain_lm::{TokenBatch, TokenSequence};
+use ingrain_chat::Message;
+use ingrain_lm::{LocalModel, ModelSource, TokenBatch, TokenSequence};
+use ingrain_run::Silent;
 use proptest::prelude::*;
 
-use crate::fixture::{assert_close, tiny, values};
+use crate::fixture::{assert_close, copy, tiny, values};
 
 fn ints<const D: usize>(tensor: Tensor<D, Int>) -> Vec<i64> {
     tensor.into_data().iter::<i64>().collect()
@@ -106,4 +108,30 @@ proptest! {
         prop_assert_eq!(together.len(), total);
         assert_close("batch", &together, &alone, 1e-4);
     }
+}
+
+// As Mistral's templates have it: the system message goes into the last turn, if that is the user's.
+const LOSES_SYSTEM: &str = "\
+{% for m in messages %}{% if m.role == 'user' %}<|im_start|>user
+{% if loop.last and messages[0].role == 'system' %}{{ messages[0].content }}: {% endif %}{{ m.content }}{% elif m.role == 'assistant' %}
+<|im_start|>assistant
+{{ m.content }}<|im_end|>{% endif %}{% endfor %}{% if add_generation_prompt %}
+<|im_start|>assistant
+{% endif %}";
+
+#[test]
+fn a_completion_is_found_where_an_answered_conversation_loses_its_system_message() {
+    let dir = copy("tiny_models/llama_tied");
+    std::fs::write(dir.path().join("chat_template.jinja"), LOSES_SYSTEM).unwrap();
+    let source: ModelSource = dir.path().to_str().unwrap().parse().unwrap();
+    let files = source.resolve(&Silent).unwrap();
+    let model = LocalModel::load(&files, &crate::fixture::device()).unwrap();
+    let prompt = [Message::system("Be brief"), Message::user("q")];
+    let conversation = [&prompt[..], &[Message::assistant("Yes")]].concat();
+    let sequence = model.completion_sequence(&conversation).unwrap();
+    let split = sequence.completion.iter().position(|&is| is).unwrap();
+    assert_eq!(sequence.ids[..split], model.prompt_ids(&prompt).unwrap());
+    let text = |ids: &[u32]| model.tokenizer.decode(ids, false).unwrap();
+    assert!(text(&sequence.ids[..split]).contains("Be brief: q"));
+    assert_eq!(text(&sequence.ids[split..]), "Yes<|im_end|>");
 }

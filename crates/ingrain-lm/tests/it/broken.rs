@@ -283,6 +283,33 @@ fn models_that_name_nothing_say_what_would_do() {
     assert_says(parse(name).unwrap().resolve(&Silent), &[name, "no .safetensors file"]);
 }
 
+// Pickles run code when they are read; whoever has only those is told what to do.
+#[test]
+fn weights_that_are_there_only_as_a_pickle_are_named() {
+    let words = ["pytorch_model.bin", "convert it to safetensors"];
+    let dir = copy("tiny_models/llama_tied");
+    let weights = dir.path().join("model.safetensors");
+    std::fs::rename(&weights, dir.path().join("pytorch_model.bin")).unwrap();
+    let source: ModelSource = dir.path().to_str().unwrap().parse().unwrap();
+    assert_says(source.resolve(&Silent), &words);
+    let dir = copy("peft/plain");
+    let weights = dir.path().join("adapter_model.safetensors");
+    std::fs::rename(&weights, dir.path().join("adapter_model.bin")).unwrap();
+    let load = ingrain_lm::Adapter::load(dir.path(), &crate::fixture::tiny("llama_tied"));
+    assert_says(load, &["adapter_model.bin", "convert it to safetensors"]);
+}
+
+#[test]
+fn a_part_of_a_gguf_model_is_no_model() {
+    let bytes = ingrain_gguf::GgufWriter::new()
+        .text("general.architecture", "llama")
+        .u32("split.count", 3)
+        .tensor("token_embd.weight", &[2, 1], &[0.5, 1.0])
+        .finish();
+    let (_dir, file) = write_bytes(&bytes, "model.gguf");
+    assert_says(try_load(&file), &["model.gguf", "one of 3 parts", "join"]);
+}
+
 #[test]
 fn a_tokenizer_with_more_tokens_than_the_embedding_is_refused() {
     let dir = copy("gguf");

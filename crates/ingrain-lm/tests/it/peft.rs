@@ -250,6 +250,12 @@ fn what_is_not_computed_here_is_refused_by_its_field() {
         ("trainable_token_indices", json!({"embed_tokens": [1, 2]})),
         ("layer_replication", json!([[0, 1], [0, 2]])),
         ("alora_invocation_tokens", json!([1, 2])),
+        ("monteclora_config", json!({"num_samples": 4})),
+        ("init_lora_weights", json!("pissa")),
+        ("init_lora_weights", json!("pissa_niter_16")),
+        ("init_lora_weights", json!("olora")),
+        ("init_lora_weights", json!("corda")),
+        ("init_lora_weights", json!("loftq")),
         ("peft_type", json!("LOHA")),
         ("peft_type", Value::Null),
         ("r", json!(0)),
@@ -263,6 +269,17 @@ fn what_is_not_computed_here_is_refused_by_its_field() {
     ] {
         let dir = with_field("plain", field, value);
         check_refused(dir.path(), &model, &["adapter_config.json", field]);
+    }
+}
+
+#[test]
+fn initialisations_that_leave_the_base_alone_are_read() {
+    let model = tiny("llama_tied");
+    let expected = logits(&model, &sequence(), Some(&adapter("plain", &model)));
+    for value in [json!("gaussian"), json!("orthogonal"), json!("eva"), json!(false), Value::Null] {
+        let dir = with_field("plain", "init_lora_weights", value);
+        let found = Adapter::load(dir.path(), &model).unwrap();
+        assert_eq!(logits(&model, &sequence(), Some(&found)), expected);
     }
 }
 
@@ -383,7 +400,39 @@ fn adapters_of_a_multimodal_model_keep_its_names_and_leave_its_vision_out() {
     let again = Adapter::load(dir.path(), &model).unwrap();
     let run = |adapter: &Adapter| logits(&model, &[5, 9, 200], Some(adapter));
     assert_eq!(run(&again), run(&read));
-    // On a text-only model there is no part that reads images.
-    let text = tiny("gemma3_text");
-    check_refused(&path("peft/families/gemma3_multimodal"), &text, &["vision_tower", "no place"]);
+}
+
+// A GGUF file or an export of a multimodal checkpoint is its language model alone; adapters for the
+// whole are published, and fit it.
+#[test]
+fn an_adapter_of_a_multimodal_model_fits_its_language_model_alone() {
+    let whole = tiny("gemma3_multimodal");
+    let published = path("peft/families/gemma3_multimodal");
+    let dir = copy("tiny_models/gemma3_multimodal");
+    let config = dir.path().join("config.json");
+    let fields: Value = serde_json::from_slice(&std::fs::read(&config).unwrap()).unwrap();
+    std::fs::write(&config, fields["text_config"].to_string()).unwrap();
+    let file = dir.path().join("model.safetensors");
+    let bytes = std::fs::read(&file).unwrap();
+    let views = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let text: Vec<_> = views
+        .tensors()
+        .into_iter()
+        .filter_map(|(name, view)| Some((name.strip_prefix("language_model.")?.to_owned(), view)))
+        .collect();
+    std::fs::write(&file, safetensors::serialize(text, None).unwrap()).unwrap();
+    let alone = crate::fixture::try_load(dir.path()).unwrap();
+    assert!(!alone.config().nested);
+    let (one, other) =
+        (Adapter::load(&published, &alone).unwrap(), Adapter::load(&published, &whole).unwrap());
+    assert_eq!(one.skipped_tensors(), other.skipped_tensors());
+    assert_eq!(one.skipped_tensors().len(), 6);
+    let ids = [5, 9, 200, 17];
+    assert_eq!(logits(&alone, &ids, Some(&one)), logits(&whole, &ids, Some(&other)));
+    // In another family there is no part that reads images.
+    let dir = rewrite(|all| {
+        let name = "base_model.model.vision_tower.encoder.q_proj.lora_A.weight";
+        all.push((name.to_owned(), vec![1, 1], vec![1.0]));
+    });
+    check_refused(dir.path(), &tiny("llama_tied"), &["vision_tower", "no place"]);
 }

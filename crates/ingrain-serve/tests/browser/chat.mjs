@@ -29,11 +29,14 @@ const browser = await chromium.launch({
 
 try {
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  // A busy machine answers slowly; the defaults of 30 s are for pages, not for models.
+  page.setDefaultTimeout(180_000);
   const problems = [];
   page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
   page.on("pageerror", (error) => problems.push(error.message));
   await page.goto(url);
   await page.waitForFunction(() => document.getElementById("right").options.length > 0);
+  assert.equal(await page.locator("#key-label").isVisible(), false, "no key is asked for where none is needed");
   const idle = () => page.waitForFunction(() => document.getElementById("send").textContent === "Send");
   const say = async (text) => {
     await page.fill("#text", text);

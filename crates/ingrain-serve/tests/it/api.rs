@@ -25,6 +25,9 @@ fn models_are_listed_and_found_by_name() {
     let ids: Vec<&Value> = list["data"].as_array().unwrap().iter().map(|m| &m["id"]).collect();
     assert_eq!(ids, ["plain", "loud"]);
     assert_eq!(server.get("/v1/models/loud").json()["has_adapter"], true);
+    // Clients write the slash of `org/name` so; any character may come so.
+    assert_eq!(server.get("/v1/models/l%6Fud").json()["id"], "loud");
+    assert_eq!(server.get("/v1/models/%ff%2Floud").status, 404);
     let missing = server.get("/v1/models/quiet");
     assert_eq!(missing.status, 404);
     assert!(missing.json()["error"]["message"].as_str().unwrap().contains("/v1/models"));
@@ -227,6 +230,8 @@ fn the_page_allows_no_script_but_its_own() {
     let page = server.get("/").body;
     assert!(!page.contains("<script>") && !page.contains("style=") && !page.contains("onclick"));
     assert!(!server.get("/chat.js").body.contains("innerHTML"));
+    // Labels are laid out by the style, which would otherwise win over the attribute.
+    assert!(page.contains("hidden>Key") && server.get("/chat.css").body.contains("[hidden] {"));
     let head = format!(
         "GET /v1/models HTTP/1.1\r\nHost: {0}\r\nOrigin: http://evil.example\r\n",
         server.address

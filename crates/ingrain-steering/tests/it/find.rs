@@ -7,10 +7,14 @@ use ingrain_run::Silent;
 use ingrain_steering::{
     Contrast, ControlVector, Method, Monitored, ProjectionMonitor, SteeringConfig, SteeringError,
 };
-use ingrain_train::{Cost, Metrics, Objective, TrainError};
+use ingrain_train::{Cost, Metrics, Objective, Statistics, TrainError};
 
 fn tiny() -> CausalLm {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/tiny_models/llama_tied");
+    tiny_of("llama_tied")
+}
+
+fn tiny_of(name: &str) -> CausalLm {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/tiny_models").join(name);
     let source: ModelSource = path.to_str().unwrap().parse().unwrap();
     CausalLm::load(&source.resolve(&Silent).unwrap(), &ingrain_lm::device("cpu").unwrap()).unwrap()
 }
@@ -37,8 +41,7 @@ fn config(method: Method) -> SteeringConfig {
 fn the_mean_difference_is_that_of_the_states_at_every_truncation() {
     let model = tiny();
     let found =
-        ControlVector::find(&model, "llama", &contrasts(), &config(Method::MeanDifference), None)
-            .unwrap();
+        ControlVector::find(&model, &contrasts(), &config(Method::MeanDifference), None).unwrap();
     let (layers, width) = (model.config().num_layers, model.config().hidden_size);
     assert_eq!(found.directions.len(), layers);
     for block in 0..layers {
@@ -68,7 +71,7 @@ fn both_methods_give_unit_vectors_over_the_layers_asked_for() {
     let model = tiny();
     for method in [Method::PcaCenter, Method::MeanDifference] {
         let config = SteeringConfig { first_layer: 0.5, ..config(method) };
-        let found = ControlVector::find(&model, "", &contrasts(), &config, None).unwrap();
+        let found = ControlVector::find(&model, &contrasts(), &config, None).unwrap();
         let layers = model.config().num_layers;
         let blocks: Vec<usize> = (layers.div_ceil(2)..layers).collect();
         assert_eq!(found.directions.keys().copied().collect::<Vec<_>>(), blocks);
@@ -83,10 +86,33 @@ fn both_methods_give_unit_vectors_over_the_layers_asked_for() {
 }
 
 #[test]
+fn a_vector_names_the_kind_of_model_it_was_found_in() {
+    let config = config(Method::MeanDifference);
+    let contrasts: Vec<Contrast> = contrasts()
+        .into_iter()
+        .map(|contrast| {
+            let small = |ids: Vec<u32>| ids.into_iter().map(|id| id % 250).collect();
+            let Contrast { with, without, continuation } = contrast;
+            Contrast {
+                with: small(with),
+                without: small(without),
+                continuation: small(continuation),
+            }
+        })
+        .collect();
+    for (name, hint) in
+        [("llama_tied", "llama"), ("qwen3", "qwen3"), ("gemma3_text", "gemma3_text")]
+    {
+        let found = ControlVector::find(&tiny_of(name), &contrasts, &config, None).unwrap();
+        assert_eq!(found.model_hint, hint);
+    }
+}
+
+#[test]
 fn nothing_to_contrast_is_an_error() {
     let model = tiny();
     let find = |contrasts: &[Contrast], config: &SteeringConfig| {
-        ControlVector::find(&model, "", contrasts, config, None).unwrap_err()
+        ControlVector::find(&model, contrasts, config, None).unwrap_err()
     };
     let all = config(Method::PcaCenter);
     assert!(matches!(find(&[], &all), SteeringError::NoContrasts));
@@ -101,7 +127,7 @@ fn nothing_to_contrast_is_an_error() {
 fn steering_by_the_vector_moves_the_projection_by_its_strength() {
     let model = tiny();
     let config = SteeringConfig { last_layer: 0.5, ..config(Method::MeanDifference) };
-    let vector = ControlVector::find(&model, "", &contrasts(), &config, None).unwrap();
+    let vector = ControlVector::find(&model, &contrasts(), &config, None).unwrap();
     let first = *vector.directions.keys().next().unwrap();
     let only =
         ControlVector { directions: [(first, vector.directions[&first].clone())].into(), ..vector };
@@ -117,6 +143,61 @@ fn steering_by_the_vector_moves_the_projection_by_its_strength() {
     let monitor = monitor.with_anchors(plain.clone(), steered.clone());
     assert!(monitor.position(&plain).unwrap().abs() < 1e-9);
     assert!((monitor.position(&steered).unwrap() - 1.0).abs() < 1e-9);
+}
+
+/// An objective whose costs depend on a figure of the whole batch, as KTO's do.
+struct OfTheBatch;
+
+impl Objective<Adapter> for OfTheBatch {
+    fn cost(&self, _: &[usize], _: &Adapter) -> Result<Cost, TrainError> {
+        panic!("asked without the batch's figure")
+    }
+
+    fn statistics(&self, examples: &[usize], _: &Adapter) -> Result<Metrics, TrainError> {
+        let mut metrics = Metrics::default();
+        metrics.add("figure", examples.len() as f64, 1.0);
+        Ok(metrics)
+    }
+
+    fn carry(&self, _: &Statistics, batch: Statistics) -> Statistics {
+        batch.into_iter().map(|(name, value)| (name, 10.0 * value)).collect()
+    }
+
+    fn cost_given(
+        &self,
+        examples: &[usize],
+        adapter: &Adapter,
+        statistics: &Statistics,
+    ) -> Result<Cost, TrainError> {
+        let loss = adapter.parameters()[0].1.clone().sum().mul_scalar(statistics["figure"]);
+        let tokens = examples.len() as u64;
+        Ok(Cost { loss, weight: 1.0, tokens, metrics: Metrics::default() })
+    }
+
+    fn example_name(&self, example: usize) -> String {
+        format!("example {example}")
+    }
+}
+
+#[test]
+fn a_watched_objective_keeps_the_figures_of_its_batch() {
+    let model = tiny();
+    let contrasts = contrasts();
+    let vector = ControlVector::find(&model, &contrasts, &config(Method::PcaCenter), None).unwrap();
+    let monitor = ProjectionMonitor::new(vector);
+    let adapter = Adapter::init(&model, &LoraConfig::default(), 1).unwrap();
+    let watched = Monitored::new(&OfTheBatch, &monitor, &model, vec![(ids(9, 12), 4..12)], 1);
+    let batch = watched.statistics(&[0, 1, 2], &adapter).unwrap().means();
+    let given = watched.carry(&Statistics::new(), batch);
+    assert_eq!(given["figure"], 30.0);
+    let cost = |objective: &dyn Objective<Adapter>| {
+        let cost = objective.cost_given(&[0], &adapter, &given).unwrap();
+        (cost.loss.into_scalar::<f32>(), cost.metrics.means())
+    };
+    let (plain, watched_cost) = (cost(&OfTheBatch), cost(&watched));
+    assert_eq!(plain.0, watched_cost.0);
+    assert!(plain.1.is_empty() && watched_cost.1.contains_key("projection"));
+    assert_eq!(watched.example_name(3), "example 3");
 }
 
 struct Nothing;
@@ -136,7 +217,7 @@ impl Objective<Adapter> for Nothing {
 fn an_objective_is_watched_every_so_many_costs_and_otherwise_left_alone() {
     let model = tiny();
     let vector =
-        ControlVector::find(&model, "", &contrasts(), &config(Method::PcaCenter), None).unwrap();
+        ControlVector::find(&model, &contrasts(), &config(Method::PcaCenter), None).unwrap();
     let monitor = ProjectionMonitor::new(vector);
     let adapter = Adapter::init(&model, &LoraConfig::default(), 1).unwrap();
     let texts = vec![(ids(9, 12), 4..12)];

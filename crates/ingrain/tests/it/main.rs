@@ -7,4 +7,5 @@ mod recipe;
 #[path = "../../../ingrain-chat/tests/support/server.rs"]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod server;
+mod serving;
 mod tiny;
