@@ -4,6 +4,7 @@ mod ablation;
 mod card;
 mod compare;
 mod error;
+mod labelled;
 mod persona;
 mod pipeline;
 mod recipe;
@@ -12,6 +13,7 @@ mod serving;
 pub use ablation::{IntrospectionAuthor, IntrospectionBase, IntrospectionTexts};
 pub use compare::{Comparison, Method, Row};
 pub use error::PipelineError;
+pub use labelled::labelled_replies;
 pub use persona::{Persona, PersonaPart};
 pub use pipeline::{Pipeline, Teacher};
 pub use recipe::{
@@ -20,6 +22,7 @@ pub use recipe::{
 pub use serving::LocalEngine;
 
 pub use ingrain_chat as chat;
+pub use ingrain_classifier as classifier;
 pub use ingrain_constitution as constitution;
 pub use ingrain_data as data;
 pub use ingrain_dpo as dpo;
