@@ -35,6 +35,7 @@ pub use full_weights::FullWeights;
 pub use generate::{
     Batch, Choice, Generation, Generator, OnToken, Prompt, ReplyText, ScoredText, Token,
 };
+pub use layers::Rotary;
 pub use load::StoredType;
 pub use local::LocalModel;
 pub use logprob::selective_logprob;
@@ -44,8 +45,10 @@ pub use overlay::{Overlay, Steering, Variant};
 pub use parallel::side_by_side;
 pub use policy::{Policy, Readout};
 pub use selftest::{SelfTest, SelfTestBase, SelfTestCase};
+pub use small_file::read as read_small_file;
 pub use source::{
     AdapterSource, BUILTIN_MODEL, HubId, ModelFiles, ModelFormat, ModelIdentity, ModelSource,
-    cache_dir,
+    PinnedFile, PinnedWheel, cache_dir,
 };
 pub use states::BlockStates;
+pub use weights::HfWeights;

@@ -10,11 +10,11 @@ use crate::LmError;
 /// about 10 MB.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// The text of a file that has no reason to be large.
+/// The text of a file that has no reason to be large: a configuration, an index.
 ///
 /// # Errors
 /// [`LmError::Io`] if it cannot be read or is no UTF-8, [`LmError::File`] if it is too large.
-pub(crate) fn read(path: &Path) -> Result<String, LmError> {
+pub fn read(path: &Path) -> Result<String, LmError> {
     let file = File::open(path).map_err(LmError::io(path))?;
     let mut text = String::new();
     // Not by the size that the system tells: what is no regular file has none.

@@ -7,6 +7,7 @@
 //! | is the difference more than chance? | [`Bootstrap`], [`paired_permutation_test`], [`permutation_test`] |
 //! | do raters agree? | [`cohen_kappa`], [`weighted_kappa`], [`krippendorff_alpha`], [`spearman`], [`kendall_tau_b`], [`mean_absolute_error`] |
 //! | what do verdicts of an imperfect judge say? | [`Confusion`], [`length_controlled_win_rate`] |
+//! | how good is a classifier, and does it know? | [`ConfusionMatrix`], [`macro_auroc`], [`expected_calibration_error`], [`brier_score`], [`best_temperature`] |
 //! | how sure, when prompts repeat? | [`clustered_mean`], [`least_squares`], [`Clusters`] |
 //! | how large must a study be? | [`PowerAnalysis`], [`design_effect`] |
 //!
@@ -36,6 +37,8 @@
 
 mod agreement;
 mod bootstrap;
+mod calibration;
+mod classification;
 mod detection;
 mod error;
 mod interval;
@@ -49,10 +52,17 @@ mod random;
 mod ranks;
 mod ratings;
 mod regression;
+mod roc;
 mod simultaneous;
+mod softmax_regression;
 
 pub use agreement::{Level, Weights, cohen_kappa, krippendorff_alpha, weighted_kappa};
 pub use bootstrap::{Bootstrap, Clusters, bca_interval};
+pub use calibration::{
+    CalibrationBin, best_temperature, brier_score, calibration_bins, expected_calibration_error,
+    softmax,
+};
+pub use classification::{ClassScores, ConfusionMatrix};
 pub use detection::Confusion;
 pub use error::StatsError;
 pub use interval::Interval;
@@ -67,4 +77,6 @@ pub use ratings::{
     Shift, ShiftReport, Ties, bootstrap_ratings, rating_shifts,
 };
 pub use regression::{Regression, clustered_mean, least_squares, logistic_regression};
+pub use roc::{auroc, macro_auroc};
 pub use simultaneous::SimultaneousIntervals;
+pub use softmax_regression::{SoftmaxFit, SoftmaxRegression, SparseRow};

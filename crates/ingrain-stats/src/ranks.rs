@@ -85,7 +85,7 @@ pub fn mean_absolute_error(a: &[f64], b: &[f64]) -> Result<f64, StatsError> {
 }
 
 /// Ranks from 1, equal values sharing the mean of theirs.
-fn mean_ranks(values: &[f64]) -> Vec<f64> {
+pub(crate) fn mean_ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
     let mut ranks = vec![0.0; values.len()];

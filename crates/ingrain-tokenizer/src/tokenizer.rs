@@ -158,6 +158,21 @@ impl ChatTokenizer {
         Ok([self.prefix.as_slice(), &ids, &self.suffix].concat())
     }
 
+    /// As [`encode`](Self::encode) with what the tokenizer adds, cut to `max_tokens`: the text loses its
+    /// end, what is added stays.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_truncated(
+        &self,
+        text: &str,
+        max_tokens: usize,
+    ) -> Result<Vec<u32>, TokenizerError> {
+        let (mut ids, _) = self.encode_with_offsets(text)?;
+        ids.truncate(max_tokens.saturating_sub(self.prefix.len() + self.suffix.len()));
+        Ok([self.prefix.as_slice(), &ids, &self.suffix].concat())
+    }
+
     /// Token ids of `text` and the bytes of it that each one covers; nothing is added.
     pub(crate) fn encode_with_offsets(
         &self,

@@ -71,6 +71,9 @@ pub enum PipelineError {
     /// The report.
     #[error(transparent)]
     Report(#[from] ingrain_report::ReportError),
+    /// The persona classifier.
+    #[error(transparent)]
+    Classifier(#[from] ingrain_classifier::ClassifierError),
     /// Recorded replies.
     #[error(transparent)]
     Chat(#[from] ingrain_chat::ChatError),

@@ -7,6 +7,7 @@ mod compare;
 mod data_run;
 mod error;
 mod export;
+mod labelled;
 mod persona;
 mod pipeline;
 mod recipe;
@@ -22,6 +23,7 @@ pub use compare::{Comparison, Method, Row};
 pub use data_run::{Assumptions, DataRun, DataSummary};
 pub use error::PipelineError;
 pub use export::{export_run_distillation, export_run_introspection, training_terms};
+pub use labelled::labelled_replies;
 pub use persona::{Persona, PersonaPart};
 pub use pipeline::{Pipeline, Teacher};
 pub use recipe::{
@@ -31,6 +33,7 @@ pub use recipe::{
 pub use serving::LocalEngine;
 
 pub use ingrain_chat as chat;
+pub use ingrain_classifier as classifier;
 pub use ingrain_constitution as constitution;
 pub use ingrain_data as data;
 pub use ingrain_dpo as dpo;

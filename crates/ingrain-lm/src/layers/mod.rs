@@ -17,4 +17,4 @@ pub(crate) use cache::{KvCache, LayerCache};
 pub(crate) use linear::{Linear, half, times_transposed};
 pub(crate) use norm::rms_norm;
 pub(crate) use placement::Placement;
-pub(crate) use rotary::Rotary;
+pub use rotary::Rotary;

@@ -11,7 +11,7 @@ use crate::kernels::Dense;
 /// Source: Su et al. 2021, arXiv:2104.09864; the pairing of dimension `i` with `i + head_dim / 2` is
 /// that of HF checkpoints. Angles are computed in f64 on the host: a few thousand values a pass.
 #[derive(Clone, Debug)]
-pub(crate) struct Rotary {
+pub struct Rotary {
     cos: Tensor<4>,
     sin: Tensor<4>,
 }
@@ -36,12 +36,25 @@ impl Rotary {
         device: &Device,
     ) -> Self {
         let frequencies = config.rope_frequencies(rope);
-        let magnitude = config.rope_magnitude(rope);
+        Self::new(&frequencies, config.rope_magnitude(rope), batch, positions, device)
+    }
+
+    /// Angles of `positions.len() = batch * seq` positions, in radians a position by `frequencies`, half
+    /// as many as a head has dimensions; sines and cosines are multiplied by `magnitude`. With a batch of
+    /// 1, every row of what is rotated has the same positions.
+    #[must_use]
+    pub fn new(
+        frequencies: &[f64],
+        magnitude: f64,
+        batch: usize,
+        positions: Vec<usize>,
+        device: &Device,
+    ) -> Self {
         let (seq, half) = (positions.len() / batch, frequencies.len());
         let mut cos = Vec::with_capacity(positions.len() * half);
         let mut sin = Vec::with_capacity(positions.len() * half);
         for position in positions {
-            for frequency in &frequencies {
+            for frequency in frequencies {
                 let angle = position as f64 * frequency;
                 cos.push((magnitude * angle.cos()) as f32);
                 sin.push((magnitude * angle.sin()) as f32);
@@ -58,7 +71,8 @@ impl Rotary {
     }
 
     /// Rotates `x: [batch, seq, heads, head_dim]`.
-    pub(crate) fn apply(&self, x: Tensor<4>) -> Tensor<4> {
+    #[must_use]
+    pub fn apply(&self, x: Tensor<4>) -> Tensor<4> {
         let [batch, seq, heads, dim] = x.dims();
         let half = dim / 2;
         let first = x.clone().slice([0..batch, 0..seq, 0..heads, 0..half]);

@@ -3,6 +3,7 @@
 mod adapter;
 mod builtin;
 mod hub;
+mod wheel;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::weights::pickled_in;
 pub use adapter::AdapterSource;
 pub use builtin::cache_dir;
 pub use hub::HubId;
+pub use wheel::{PinnedFile, PinnedWheel};
 
 /// A model, as a user writes it.
 ///

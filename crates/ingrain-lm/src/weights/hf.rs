@@ -12,8 +12,12 @@ use crate::LmError;
 use crate::config::Family;
 use crate::small_file;
 
-/// The tensors of an HF directory.
-pub(crate) struct HfWeights {
+/// The tensors of an HF directory, `model.safetensors` or shards with their index, read one by one.
+///
+/// Names are those of a text-only checkpoint: the prefix under which a multimodal one nests its language
+/// model is left out.
+#[derive(Debug)]
+pub struct HfWeights {
     dir: PathBuf,
     shards: Vec<TensorFile>,
     /// Name in a text-only checkpoint to shard and name in this one.
@@ -21,13 +25,28 @@ pub(crate) struct HfWeights {
 }
 
 impl HfWeights {
-    pub(crate) fn open(dir: &Path) -> Result<Self, LmError> {
+    /// Reads the headers.
+    ///
+    /// # Errors
+    /// [`LmError::Io`] if a file is missing, [`LmError::File`] if one is damaged or a name is in two shards.
+    pub fn open(dir: &Path) -> Result<Self, LmError> {
         let index = dir.join("model.safetensors.index.json");
-        let files = if index.is_file() {
-            shard_names(&index)?
-        } else {
-            vec!["model.safetensors".to_owned()]
-        };
+        if !index.is_file() {
+            return Self::open_files(dir, vec!["model.safetensors".to_owned()]);
+        }
+        Self::open_files(dir, shard_names(&index)?)
+    }
+
+    /// Reads the header of a single file.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_file(path: &Path) -> Result<Self, LmError> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Self::open_files(path.parent().unwrap_or(Path::new("")), vec![name])
+    }
+
+    fn open_files(dir: &Path, files: Vec<String>) -> Result<Self, LmError> {
         let mut weights = Self { dir: dir.to_owned(), shards: Vec::new(), places: BTreeMap::new() };
         for name in files {
             let file = TensorFile::open(&dir.join(name))?;
@@ -41,9 +60,32 @@ impl HfWeights {
         }
         Ok(weights)
     }
-}
 
-impl HfWeights {
+    /// The tensors' names, sorted.
+    pub fn tensor_names(&self) -> impl Iterator<Item = &str> {
+        self.places.keys().map(String::as_str)
+    }
+
+    /// The values of a tensor as f32, in row-major order.
+    ///
+    /// # Errors
+    /// [`LmError::File`] naming the tensor if it is missing, of another shape, or no float.
+    pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LmError> {
+        let (shard, stored) = self
+            .places
+            .get(name)
+            .ok_or_else(|| LmError::file(&self.dir, format!("tensor {name} is missing")))?;
+        let file = &self.shards[*shard];
+        let found = file.shape(stored).unwrap_or_default();
+        if found != shape {
+            return Err(LmError::file(
+                file.path(),
+                format!("{stored} has shape {found:?}; config.json makes it {shape:?}"),
+            ));
+        }
+        file.read(stored)
+    }
+
     /// Type and bytes of every tensor.
     pub(crate) fn stored_types(&self) -> Vec<(Dtype, u64)> {
         self.shards.iter().flat_map(TensorFile::stored_types).collect()
@@ -95,18 +137,6 @@ impl WeightSource for HfWeights {
     }
 
     fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LmError> {
-        let (shard, stored) = self
-            .places
-            .get(name)
-            .ok_or_else(|| LmError::file(&self.dir, format!("tensor {name} is missing")))?;
-        let file = &self.shards[*shard];
-        let found = file.shape(stored).unwrap_or_default();
-        if found != shape {
-            return Err(LmError::file(
-                file.path(),
-                format!("{stored} has shape {found:?}; config.json makes it {shape:?}"),
-            ));
-        }
-        file.read(stored)
+        self.tensor(name, shape)
     }
 }

@@ -16,7 +16,8 @@ use crate::config::Family;
 
 pub(crate) use build::build;
 pub(crate) use gguf::GgufWeights;
-pub(crate) use hf::{HfWeights, shard_names};
+pub use hf::HfWeights;
+pub(crate) use hf::shard_names;
 pub(crate) use names::{is_vision, norm_path, text_name};
 pub(crate) use tensor_file::{TensorFile, pickled_in};
 

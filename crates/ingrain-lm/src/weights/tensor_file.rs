@@ -16,6 +16,7 @@ const MAX_HEADER: u64 = 100_000_000;
 const PIECE: usize = 1 << 20;
 
 /// An open safetensors file whose header was checked against its size.
+#[derive(Debug)]
 pub(crate) struct TensorFile {
     path: PathBuf,
     file: File,

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use ingrain_stats::{
-    Bootstrap, BradleyTerry, Comparison, Comparisons, Interval, Level, Outcome, PowerAnalysis,
-    Weights, bca_interval, benjamini_hochberg, clustered_mean, cohen_kappa, holm, kendall_tau_b,
-    krippendorff_alpha, least_squares, length_controlled_win_rate, logistic_regression,
-    mean_absolute_error, paired_permutation_test, pearson, permutation_test, spearman,
-    weighted_kappa,
+    Bootstrap, BradleyTerry, Comparison, Comparisons, ConfusionMatrix, Interval, Level, Outcome,
+    PowerAnalysis, SoftmaxRegression, SparseRow, Weights, auroc, bca_interval, benjamini_hochberg,
+    best_temperature, brier_score, clustered_mean, cohen_kappa, expected_calibration_error, holm,
+    kendall_tau_b, krippendorff_alpha, least_squares, length_controlled_win_rate,
+    logistic_regression, macro_auroc, mean_absolute_error, paired_permutation_test, pearson,
+    permutation_test, softmax, spearman, weighted_kappa,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -115,6 +116,70 @@ fn clustered_regressions_are_those_of_statsmodels() {
 
     let controlled = length_controlled_win_rate(&won, &x, &clusters, 0.95).expect("defined");
     check(controlled.controlled.estimate, get("regressions", "controlled_rate"), 1e-8);
+}
+
+/// The class with the largest logit.
+fn predicted(logits: &[f64]) -> usize {
+    (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).expect("a class")
+}
+
+#[test]
+fn scores_of_a_classifier_are_those_of_scikit_learn() {
+    let block = "classification";
+    let truths: Vec<usize> = get(block, "truth");
+    let logits: Vec<Vec<f64>> = get(block, "logits");
+    let pairs = truths.iter().zip(&logits).map(|(&truth, row)| (truth, predicted(row)));
+    let matrix = ConfusionMatrix::count(4, pairs).expect("classes in range");
+    assert_eq!(matrix.counts(), get::<Vec<Vec<usize>>>(block, "confusion"));
+    check(matrix.accuracy().expect("defined"), get(block, "accuracy"), 1e-12);
+    check(matrix.macro_f1().expect("defined"), get(block, "macro_f1"), 1e-12);
+    let (expected, support): (Vec<[f64; 3]>, Vec<usize>) =
+        (get(block, "scores"), get(block, "support"));
+    for (class, (expected, support)) in expected.iter().zip(support).enumerate() {
+        let scores = matrix.scores(class);
+        let found =
+            [scores.precision, scores.recall, scores.f1].map(|score| score.expect("defined"));
+        check_all(&found, expected, 1e-12);
+        assert_eq!(scores.support, support);
+    }
+
+    let shares: Vec<Vec<f64>> = logits.iter().map(|row| softmax(row, 1.0)).collect();
+    check(macro_auroc(&shares, &truths).expect("defined"), get(block, "macro_auroc"), 1e-12);
+    // Rounded to one digit, so that many are equal.
+    let of = |wanted: bool| -> Vec<f64> {
+        let rows = shares.iter().zip(&truths).filter(|(_, truth)| (**truth == 0) == wanted);
+        rows.map(|(row, _)| (row[0] * 10.0).round_ties_even() / 10.0).collect()
+    };
+    check(auroc(&of(true), &of(false)).expect("defined"), get(block, "auroc_of_0"), 1e-12);
+    check(brier_score(&shares, &truths).expect("defined"), get(block, "brier"), 1e-12);
+
+    let confidences: Vec<f64> = shares.iter().map(|row| row[predicted(row)]).collect();
+    let right: Vec<bool> =
+        shares.iter().zip(&truths).map(|(row, &truth)| predicted(row) == truth).collect();
+    let error = expected_calibration_error(&confidences, &right, 10).expect("defined");
+    check(error, get(block, "calibration_error"), 1e-12);
+    check(
+        best_temperature(&logits, &truths, 0.0).expect("defined"),
+        get(block, "temperature"),
+        1e-5,
+    );
+}
+
+#[test]
+fn softmax_regression_is_that_of_scikit_learn() {
+    let block = "softmax_regression";
+    let truths: Vec<usize> = get(block, "truth");
+    let x: Vec<Vec<f64>> = get(block, "x");
+    let sparse = |row: &Vec<f64>| -> SparseRow {
+        row.iter().copied().enumerate().filter(|(_, x)| *x != 0.0).collect()
+    };
+    let rows: Vec<SparseRow> = x.iter().map(sparse).collect();
+    let model = SoftmaxRegression { l2: get(block, "l2"), max_iterations: 1_000, tolerance: 1e-9 };
+    let fit = model.fit(&rows, &truths, 3, 5).expect("valid");
+    let expected: Vec<Vec<f64>> = get(block, "probabilities");
+    for (row, expected) in rows.iter().zip(&expected) {
+        check_all(&softmax(&fit.logits(row), 1.0), expected, 1e-5);
+    }
 }
 
 #[test]

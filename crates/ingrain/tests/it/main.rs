@@ -2,6 +2,7 @@
 
 mod compare;
 mod data_run;
+mod labelled;
 mod pipeline;
 mod recipe;
 #[path = "../../../ingrain-chat/tests/support/server.rs"]
