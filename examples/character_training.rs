@@ -18,77 +18,54 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use ingrain::chat::ChatModel;
 use ingrain::constitution::PromptSet;
-use ingrain::lm::{LocalModel, ModelSource};
-use ingrain::run::{ByModel, Heldout, Observer, Several, Summary, TensorBoard};
-use ingrain::{Persona, Pipeline, Recipe, Teacher};
+use ingrain::run::{ByModel, Heldout, Observer, Several, Summary};
+use ingrain::{Pipeline, Teacher};
 
 /// Train a model into a character and measure what changed
 #[derive(Parser)]
 struct Args {
-    /// Name of a constitution in personas/, the path of one, or a mix: "sarcasm:0.6 + loving:0.4"
-    #[arg(long, default_value = "sarcasm")]
-    persona: String,
+    #[command(flatten)]
+    persona: support::PersonaArgs,
+    #[command(flatten)]
+    run: support::RunArgs,
     /// Model to train: built-in alias, HF directory or .gguf file [default: the recipe's]
     #[arg(long)]
     model: Option<String>,
-    /// Where chosen replies come from: a .jsonl file of recorded replies, or a local model that is
-    /// given the constitution [default: the persona's recorded teacher]
+    /// Where chosen replies come from: a .jsonl file of recorded replies, a .yaml file that describes a
+    /// server, or a local model; both are given the constitution [default: the persona's recorded teacher]
     #[arg(long)]
     teacher: Option<String>,
     /// Folder of prompt templates in place of the built-in ones, all or some
     #[arg(long)]
     prompts: Option<PathBuf>,
-    /// quick (minutes on a CPU), paper (the published numbers), or a YAML file
-    #[arg(long, default_value = "quick")]
-    recipe: String,
-    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
-    #[arg(long, default_value = "cpu")]
-    device: String,
-    /// Run directory [default: runs/<persona>]
-    #[arg(long)]
-    out: Option<PathBuf>,
     /// Seed of everything [default: the recipe's]
     #[arg(long)]
     seed: Option<u64>,
-    /// Whether finished work in the run directory is used
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
-    resume: bool,
-    /// Train a persona that is marked research_only
-    #[arg(long)]
-    allow_research_persona: bool,
-    /// Folder for TensorBoard event files (`wandb sync` reads them too)
-    #[arg(long)]
-    tensorboard: Option<PathBuf>,
-    /// Print the summary as JSON instead of tables
-    #[arg(long)]
-    json: bool,
 }
 
 fn main() -> ExitCode {
     support::run(|| {
         let args = Args::parse();
         let terminal = support::Terminal::new();
-        let mut recipe = Recipe::named_or_file(&args.recipe)?;
+        let mut recipe = args.run.recipe()?;
         if let Some(model) = &args.model {
             recipe.model.clone_from(model);
         }
         if let Some(seed) = args.seed {
             recipe.seed = seed;
         }
-        let persona = Persona::find(&args.persona, &support::persona_folders())?;
-        // The pipeline asks too; here before a teacher is loaded.
-        persona.permit_training(args.allow_research_persona)?;
-        let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(persona.name()));
+        // The pipeline asks for the word too; here before a teacher is loaded.
+        let persona = args.persona.to_train()?;
+        let out = args.run.dir(persona.name());
         let teacher_model = match &args.teacher {
             Some(spec) if !spec.ends_with(".jsonl") => {
-                Some(load_teacher(spec, &args.device, &terminal)?)
+                Some(support::chat_model(spec, &args.run.device, &terminal)?)
             }
             _ => None,
         };
         let teacher = match (&args.teacher, &teacher_model) {
-            (Some(spec), Some(model)) => Teacher::Model(model as &dyn ChatModel, spec.clone()),
+            (Some(spec), Some(model)) => Teacher::Model(model.as_ref(), spec.clone()),
             (Some(file), None) => Teacher::recorded(file)?,
             (None, _) => persona.recorded_teacher().context("pass --teacher to use another")?,
         };
@@ -96,26 +73,26 @@ fn main() -> ExitCode {
             Some(folder) => PromptSet::from_dir(folder)?,
             None => PromptSet::embedded(),
         };
-        eprintln!("Training {} into {}, recipe {}", recipe.model, persona.name(), args.recipe);
+        eprintln!("Training {} into {}, recipe {}", recipe.model, persona.name(), args.run.recipe);
         eprintln!("Run directory: {}\n", out.display());
-        let board = args.tensorboard.as_deref().map(TensorBoard::create).transpose()?;
+        let board = args.run.board()?;
         let mut observers: Vec<&dyn Observer> = vec![&terminal];
         observers.extend(board.iter().map(|board| board as &dyn Observer));
         let observer = Several(observers);
         let pipeline = Pipeline {
             recipe,
             persona,
-            allow_research_persona: args.allow_research_persona,
+            allow_research_persona: args.persona.allow_research_persona,
             teacher,
             prompts,
-            device: args.device,
+            device: args.run.device,
             out: out.clone(),
-            resume: args.resume,
+            resume: args.run.resume,
             observer: &observer,
             interrupt: support::interrupt_on_ctrl_c()?,
         };
         let summary = pipeline.run()?;
-        if args.json {
+        if args.run.json {
             println!("{}", serde_json::to_string_pretty(&summary)?);
         } else {
             print_summary(&summary);
@@ -127,15 +104,6 @@ fn main() -> ExitCode {
         }
         Ok(())
     })
-}
-
-fn load_teacher(
-    spec: &str,
-    device: &str,
-    terminal: &support::Terminal,
-) -> anyhow::Result<LocalModel> {
-    let files = spec.parse::<ModelSource>()?.resolve(terminal)?;
-    Ok(LocalModel::load(&files, &ingrain::lm::device(device)?)?)
 }
 
 fn print_summary(summary: &Summary) {

@@ -45,15 +45,8 @@ struct Args {
     /// Strength of the control vector; the example `steer` finds one
     #[arg(long, default_value_t = 1.0)]
     steer: f64,
-    /// Upper bound of a reply, in tokens
-    #[arg(long, default_value_t = 160)]
-    max_new_tokens: usize,
-    /// Sampling temperature; 0 is greedy
-    #[arg(long, default_value_t = 0.7)]
-    temperature: f32,
-    /// Seed of the sampling
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    #[command(flatten)]
+    sampling: support::SamplingArgs,
 }
 
 const HELP: &str = "\
@@ -85,12 +78,7 @@ fn main() -> ExitCode {
         let mut chat = Chat {
             guises: guise::all(&model, system, vector, args.steer)?,
             model,
-            sampling: Sampling {
-                max_new_tokens: args.max_new_tokens,
-                temperature: args.temperature,
-                seed: args.seed,
-                ..Sampling::default()
-            },
+            sampling: args.sampling.sampling(),
         };
         chat.say_who();
         chat.run()

@@ -35,15 +35,8 @@ struct Args {
     /// Always the most likely token, no repetition penalty
     #[arg(long)]
     greedy: bool,
-    /// Upper bound of the reply, in tokens
-    #[arg(long, default_value_t = 256)]
-    max_new_tokens: usize,
-    /// Sampling temperature
-    #[arg(long, default_value_t = 0.7)]
-    temperature: f32,
-    /// Seed of the sampling
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    #[command(flatten)]
+    sampling: support::SamplingArgs,
     /// Print one JSON object: text, prompt_token_ids, token_ids, logprobs
     #[arg(long)]
     json: bool,
@@ -62,15 +55,9 @@ fn main() -> ExitCode {
             model.prompt_ids(&messages)?
         };
         anyhow::ensure!(!ids.is_empty(), "--prompt is empty; give at least one token");
-        let sampling = if args.greedy {
-            Sampling::greedy(args.max_new_tokens)
-        } else {
-            Sampling {
-                max_new_tokens: args.max_new_tokens,
-                temperature: args.temperature,
-                seed: args.seed,
-                ..Sampling::default()
-            }
+        let sampling = match args.greedy {
+            true => Sampling::greedy(args.sampling.max_new_tokens),
+            false => args.sampling.sampling(),
         };
         let prompt = Prompt::new(ids, sampling);
         let mut result: Option<Generation> = None;

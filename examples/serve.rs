@@ -34,7 +34,7 @@ struct Args {
     /// Base model: built-in alias, HF directory, .gguf file or hub id
     #[arg(long, default_value = ingrain::lm::BUILTIN_MODEL)]
     model: String,
-    /// cpu, ndarray, cuda or cuda:N (the last two by feature)
+    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
     #[arg(long, default_value = "cpu")]
     device: String,
     /// Address to listen on; 0.0.0.0 is every network this machine is in

@@ -48,4 +48,11 @@ pub use source::{
     AdapterSource, BUILTIN_MODEL, HubId, ModelFiles, ModelFormat, ModelIdentity, ModelSource,
     cache_dir,
 };
+#[cfg(feature = "hub")]
+pub use source::{RepoKind, Upload, UploadFile};
 pub use states::BlockStates;
+
+/// The example of the crate's page on a registry.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -68,3 +68,8 @@ pub use ratings::{
 };
 pub use regression::{Regression, clustered_mean, least_squares, logistic_regression};
 pub use simultaneous::SimultaneousIntervals;
+
+/// The example of the crate's page on a registry.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -16,6 +16,8 @@ use crate::LmError;
 pub use adapter::AdapterSource;
 pub use builtin::cache_dir;
 pub use hub::HubId;
+#[cfg(feature = "hub")]
+pub use hub::{RepoKind, Upload, UploadFile};
 
 /// A model, as a user writes it.
 ///
