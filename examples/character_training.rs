@@ -4,6 +4,9 @@
 //! sarcastic persona and prints replies before and after, in under ten minutes on two CPU cores.
 //! A second run reuses every finished stage; an interrupted one goes on where it was.
 //!
+//! What to expect: progress stage by stage, replies before and after side by side, a table of held-out
+//! figures, and the paths of the report and of the adapter.
+//!
 //! ```sh
 //! cargo run --release --example character_training
 //! cargo run --release --example character_training -- --persona poeticism --out runs/poet

@@ -9,7 +9,8 @@
 //! cargo run --release --example chat -- --persona sarcasm --vector sarcasm.gguf --steer 2.5
 //! ```
 //!
-//! Each guise keeps a history of its own. `/help` lists the switches.
+//! What to expect: a prompt; a reply of each guise that is switched on, in seconds each. Each keeps a
+//! history of its own. `/help` lists the switches.
 
 #![expect(clippy::print_stdout, reason = "a chat writes its replies")]
 

@@ -6,6 +6,9 @@
 //! formatting skill by the same recipe. Needs nothing prepared; each row is a stage of the run directory,
 //! so that a comparison that was stopped goes on where it was.
 //!
+//! What to expect: a row a method with its figures, the untrained model first. A method takes as long as
+//! its training does (docs/PERFORMANCE.md, the row distillation: minutes).
+//!
 //! ```sh
 //! cargo run --release --example compare -- --quick          # the smallest setting; not timed yet
 //! cargo run --release --example compare -- --methods dpo,sft,orpo,simpo,kto,on_policy --subsets 25,50,100

@@ -5,8 +5,8 @@
 //! writes, and the work. Records go to an append-only file by key, so that a kill costs at most the reply
 //! that was under way.
 //!
-//! Needs nothing prepared (fetches the built-in model, 98 MB, once); ten questions take half a minute on
-//! two cores. Run it twice: the second time it is reused. Change `--seed` and it is done again; the old
+//! Needs nothing prepared (fetches the built-in model, 98 MB, once); a question takes seconds on two
+//! cores. Run it twice: the second time it is reused. Change `--seed` and it is done again; the old
 //! file goes to `stale/`.
 //!
 //! ```sh

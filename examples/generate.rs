@@ -1,6 +1,7 @@
 //! Continues a prompt with a model, and with an adapter if one is given.
 //!
-//! Needs nothing prepared: the built-in model (98 MB) is fetched on first use. Takes seconds.
+//! Needs nothing prepared: the built-in model (98 MB) is fetched on first use. Takes seconds. Expect
+//! the reply, or with `--json` its tokens and their log-probabilities too.
 //!
 //! ```sh
 //! cargo run --release --example generate -- --prompt "Why is the sky blue?" --greedy

@@ -2,9 +2,8 @@
 //!
 //! Needs a run directory: its replies before and after training are judged by the persona's constitution,
 //! or by a rubric of your own (CONTRIBUTING.md). The judge is a local model by the log-probability of each
-//! answer, or with a `.yaml` file a server that answers in words (docs/models.md). 20 questions take
-//! minutes with the built-in model on two cores, which is too small a judge to be believed: the numbers
-//! say so.
+//! answer, or with a `.yaml` file a server that answers in words (docs/models.md). A question takes
+//! seconds with the built-in model, which is too small a judge to be believed: the numbers say so.
 //!
 //! ```sh
 //! cargo run --release --example judge -- runs/sarcasm --questions 5

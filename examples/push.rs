@@ -2,11 +2,12 @@
 //!
 //! Needs a folder with a card (`persona/` of a run has one; `generate_data` writes one beside its data) and,
 //! unless `--dry-run`, `HF_TOKEN` in the environment; `HF_ENDPOINT` names another hub. Takes as long as the
-//! network does. New repositories are private until you say `--public`.
+//! network does. New repositories are private until you say `--public`. Of a dataset goes what its card
+//! names.
 //!
 //! ```sh
 //! cargo run --release --example push -- runs/sarcasm/persona my-name/sarcasm-135m --dry-run
-//! cargo run --release --example push -- exported/pairs my-name/sarcasm-pairs --dataset
+//! cargo run --release --example push -- runs/data my-name/sarcasm-pairs --dataset
 //! ```
 //!
 //! What to expect: the files with their sizes, then the address of the commit.
@@ -56,6 +57,14 @@ fn main() -> ExitCode {
         );
         let kind = if args.dataset { RepoKind::Dataset } else { RepoKind::Model };
         let mut upload = Upload::new(&args.folder, args.to.clone(), kind)?;
+        if args.dataset {
+            let named = data_files(&std::fs::read_to_string(&card)?);
+            upload.retain(|path| {
+                named.is_empty()
+                    || path.ends_with("README.md")
+                    || named.iter().any(|name| path.ends_with(name))
+            });
+        }
         upload.private = !args.public;
         if let Some(message) = args.message {
             upload.message = message;
@@ -77,4 +86,11 @@ fn main() -> ExitCode {
         }
         Ok(())
     })
+}
+
+/// The files that the header of a dataset's card names; without any, all of them belong to it.
+fn data_files(card: &str) -> Vec<String> {
+    let header = card.split("\n---").next().unwrap_or_default();
+    let named = header.lines().filter_map(|line| line.trim().strip_prefix("data_files:"));
+    named.map(|name| name.trim().trim_matches('"').to_owned()).collect()
 }

@@ -2,6 +2,7 @@
 //! two of them side by side.
 //!
 //! Needs nothing prepared: the built-in model (98 MB) is fetched on first use. Runs until Ctrl-C.
+//! Expect the names of the models and the address of the chat page.
 //!
 //! ```sh
 //! cargo run --release --example serve -- runs/sarcasm/persona

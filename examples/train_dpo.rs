@@ -1,8 +1,8 @@
 //! Distillation alone: preference pairs to a LoRA adapter, with the objective of a recipe.
 //!
 //! Needs a file of pairs: `pairs.jsonl` of a run, or any format that docs/data.md names. The built-in
-//! model (98 MB) is fetched on first use. 70 pairs take a few minutes on two CPU cores; Ctrl-C saves, and
-//! the same command goes on.
+//! model (98 MB) is fetched on first use. The 100 pairs of a `quick` run take minutes on two CPU cores; Ctrl-C
+//! saves, and the same command goes on.
 //!
 //! ```sh
 //! cargo run --release --example train_dpo -- runs/sarcasm/pairs.jsonl --out runs/my-dpo

@@ -1,8 +1,8 @@
 //! Introspection alone: transcripts to an adapter on top of a distilled model, and both in one.
 //!
 //! Needs a file of transcripts (`introspection.jsonl` of a run, or any format that docs/data.md names) and,
-//! for the paper's method, the distillation adapter that they were made with. A dozen transcripts take
-//! about a minute on two CPU cores.
+//! for the paper's method, the distillation adapter that they were made with. The 28 transcripts
+//! of a `quick` run take seconds to a minute on two CPU cores.
 //!
 //! ```sh
 //! cargo run --release --example train_introspection -- runs/sarcasm/introspection.jsonl \

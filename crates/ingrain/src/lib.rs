@@ -38,8 +38,8 @@
 //!
 //! # Features
 //!
-//! `hub` (default): models and adapters by hub id. `openai` (default): models behind servers. `parquet`,
-//! `cuda`, `ndarray`: as they say.
+//! `hub` (default): models and adapters by hub id. `openai` (default): models behind servers. `parquet`:
+//! reading and writing Parquet. `png`: figures of reports as PNG files too. `cuda`, `ndarray`: other back ends.
 
 mod ablation;
 mod card;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::bench::{example, finished_run, run, succeeded};
+use crate::bench::{bench, example, finished_run, run, succeeded};
 
 /// A request: method and target, whether it showed the token, body.
 type Seen = Arc<Mutex<Vec<(String, bool, Vec<u8>)>>>;
@@ -63,17 +63,31 @@ fn one(
 #[test]
 fn a_dry_run_says_what_would_go_and_sends_nothing() {
     let folder = format!("{}/persona", finished_run());
-    let printed = run("push", &[&folder, "org/tiny", "--dry-run"]);
+    let printed = run("push", &[folder.as_str(), "org/tiny", "--dry-run"]);
     for part in
         ["README.md", "adapter_config.json", "selftest.json", "nothing was sent to org/tiny"]
     {
         assert!(printed.contains(part), "no {part:?} in {printed}");
     }
     let files: Value =
-        serde_json::from_str(&run("push", &[&folder, "org/tiny", "--dry-run", "--json"]))
+        serde_json::from_str(&run("push", &[folder.as_str(), "org/tiny", "--dry-run", "--json"]))
             .expect("JSON");
     assert_eq!(files["commit"], Value::Null);
     assert!(files["files"][0]["sha256"].as_str().is_some_and(|hash| hash.len() == 64));
+}
+
+#[test]
+fn of_a_dataset_goes_what_its_card_names() {
+    let folder = bench().path("dataset");
+    fs::create_dir_all(&folder).expect("a folder");
+    let card =
+        "---\nconfigs:\n- config_name: \"pairs\"\n  data_files: \"pairs.jsonl\"\n---\n\n# Pairs\n";
+    for (name, text) in [("README.md", card), ("pairs.jsonl", "{}\n"), ("teacher.jsonl", "{}\n")] {
+        fs::write(format!("{folder}/{name}"), text).expect("written");
+    }
+    let printed = run("push", &[folder.as_str(), "org/pairs", "--dataset", "--dry-run"]);
+    assert!(printed.contains("README.md") && printed.contains("  pairs.jsonl"), "{printed}");
+    assert!(!printed.contains("teacher.jsonl"), "{printed}");
 }
 
 #[test]
@@ -117,7 +131,7 @@ fn large_files_go_to_their_place_first_and_one_commit_holds_everything() {
     });
     let folder = format!("{}/persona", finished_run());
     let output = example("push")
-        .args([&folder, "org/tiny", "--message", "First"])
+        .args([folder.as_str(), "org/tiny", "--message", "First"])
         .env("HF_ENDPOINT", &hub)
         .env("HF_TOKEN", "hf_secret")
         .env("NO_PROXY", "127.0.0.1")

@@ -142,7 +142,8 @@ fn cache_counts_what_a_journal_holds() {
 fn train_dpo_trains_on_the_pairs_of_a_run() {
     let (pairs, out) = (format!("{}/pairs.jsonl", finished_run()), bench().path("train-dpo"));
     let (model, recipe) = (&bench().model, &bench().recipe);
-    let args = [&pairs, "--model", model, "--recipe", recipe, "--epochs", "1", "--out", &out];
+    let args =
+        [pairs.as_str(), "--model", model, "--recipe", recipe, "--epochs", "1", "--out", &out];
     holds(&run("train_dpo", &args), &["4 pairs, 0 too long", "2 steps", "Adapter: "]);
     assert!(Path::new(&out).join("adapter/adapter_model.safetensors").is_file());
 }
@@ -154,7 +155,7 @@ fn train_introspection_merges_what_it_trains_with_the_distillation() {
         (format!("{dir}/introspection.jsonl"), format!("{dir}/distillation"));
     let (model, recipe) = (&bench().model, &bench().recipe);
     let args = [
-        &transcripts,
+        transcripts.as_str(),
         "--distillation",
         &distillation,
         "--model",
@@ -175,7 +176,7 @@ fn compose_personas_merges_compresses_and_answers() {
     let (dir, out) = (finished_run(), bench().path("mix"));
     let parts = [format!("{dir}/distillation:0.6"), format!("{dir}/introspection:0.4")];
     let args = [
-        &parts[0],
+        parts[0].as_str(),
         &parts[1],
         "--model",
         &bench().model,
@@ -234,8 +235,8 @@ fn custom_objective_and_custom_loss_train() {
     let (model, persona) = (&bench().model, &bench().persona);
     let (one, other) = (bench().path("objective"), bench().path("loss"));
     let args = ["--model", model, "--persona", persona, "--epochs", "2", "--out"];
-    holds(&run("custom_objective", &[&args[..], &[&one]].concat()), &["Adapter: "]);
-    let printed = run("custom_loss", &[&args[..], &[&other]].concat());
+    holds(&run("custom_objective", &[&args[..], &[one.as_str()]].concat()), &["Adapter: "]);
+    let printed = run("custom_loss", &[&args[..], &[other.as_str()]].concat());
     holds(&printed, &["reward_chosen", "loss_cal_dpo", "Adapter: "]);
 }
 

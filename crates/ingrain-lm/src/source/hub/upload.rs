@@ -99,7 +99,7 @@ impl Upload {
             return Err(LmError::file(folder, "holds nothing to upload"));
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        let message = format!("Upload {} files with ingrain", files.len());
+        let message = message(&files);
         Ok(Self { folder: folder.to_owned(), to, kind, files, private: true, message })
     }
 
@@ -107,6 +107,12 @@ impl Upload {
     #[must_use]
     pub fn files(&self) -> &[UploadFile] {
         &self.files
+    }
+
+    /// Leaves behind what `keep` refuses, by its path in the repository.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.files.retain(|file| keep(&file.path));
+        self.message = message(&self.files);
     }
 
     /// Makes the repository where there is none, and adds the files to its branch in one commit. Returns
@@ -262,6 +268,10 @@ impl UploadFile {
     fn unreadable(&self, source: std::io::Error) -> Fault {
         Fault::Local(LmError::Io { path: self.here.clone(), source })
     }
+}
+
+fn message(files: &[UploadFile]) -> String {
+    format!("Upload {} files with ingrain", files.len())
 }
 
 /// Files below `folder`, under `prefix` of the repository.

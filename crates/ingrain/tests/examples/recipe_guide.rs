@@ -1,17 +1,19 @@
 //! `docs/recipe.md` is what the types say: every key of a recipe with the words of its field, its default
-//! and the places where it stands. `INGRAIN_WRITE_GUIDE=1 cargo test -p ingrain --test it recipe_guide`
+//! and the places where it stands. `INGRAIN_WRITE_GUIDE=1 cargo test -p ingrain --test examples recipe_guide`
 //! writes it anew.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use ingrain::Recipe;
 use serde_json::Value;
 
+use crate::bench::root;
+
 /// What follows this line is made here; what stands above it is written by hand.
-const MARK: &str = "<!-- made from the types by crates/ingrain/tests/it/recipe_guide.rs -->\n";
+const MARK: &str =
+    "<!-- made from the types by crates/ingrain/tests/examples/recipe_guide.rs -->\n";
 
 /// A struct with its fields, or an enum with its variants.
 struct Type {
@@ -26,10 +28,6 @@ struct Member {
     words: String,
     /// What it holds; of a variant, what is in its brackets.
     holds: String,
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// All public types of the crates that a recipe is made of, by name.
@@ -128,7 +126,7 @@ fn snake(name: &str) -> String {
 /// The type's own name: `Option<Vec<LossSpec>>` is a `LossSpec`.
 fn inner(holds: &str) -> &str {
     let inside = |name: &str| holds.strip_prefix(name).and_then(|rest| rest.strip_suffix('>'));
-    ["Option<", "Vec<", "Term<"].iter().find_map(|name| inside(name)).map_or(holds, inner)
+    ["Option<", "Vec<", "Box<", "Term<"].iter().find_map(|name| inside(name)).map_or(holds, inner)
 }
 
 /// Every struct that a recipe holds, in the order met, with the places where it stands.
@@ -139,7 +137,7 @@ fn places(types: &BTreeMap<String, Type>) -> Vec<(String, Vec<String>)> {
         let (name, at) = found[next].clone();
         for member in types[&name].members.iter().filter(|_| !types[&name].is_enum) {
             let of = inner(&member.holds);
-            if !types.get(of).is_some_and(|of| !of.is_enum) {
+            if types.get(of).is_none_or(|of| of.is_enum) {
                 continue;
             }
             let own = at.iter().map(|place| match place.as_str() {

@@ -1,18 +1,18 @@
 //! YAML in the guides is what it is said to be: recipes, servers, rubrics.
 
 use std::fs;
-use std::path::Path;
 
 use ingrain::Recipe;
 use ingrain::chat::openai::OpenAiConfig;
 use ingrain::constitution::Constitution;
 use ingrain::judge::RubricFile;
 
+use crate::bench::root;
+
 /// Every YAML block of the guides, with its place.
 fn blocks() -> Vec<(String, String)> {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
     let mut blocks = Vec::new();
-    for entry in fs::read_dir(docs).expect("docs/ is there") {
+    for entry in fs::read_dir(root().join("docs")).expect("docs/ is there") {
         let path = entry.expect("an entry").path();
         if path.extension().is_none_or(|ending| ending != "md") {
             continue;
