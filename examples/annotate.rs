@@ -10,14 +10,14 @@
 //!
 //! What to expect: the address to open, then nothing. Keys: left arrow or A, right arrow or B, down arrow
 //! or T for neither, Backspace to go back.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example prints")]
+#![expect(clippy::print_stdout, reason = "an example prints")]
+
+mod support;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Parser;
-use ingrain::run::Interrupt;
 use ingrain::serve::{Annotation, AnnotationServer};
 
 /// Let people judge pairs of replies, blind
@@ -34,22 +34,12 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(args: &Args) -> anyhow::Result<()> {
-    let annotation = Annotation::open(&args.run, args.seed)?;
-    let server = AnnotationServer::bind(annotation, args.port)?;
-    println!("open {}   (Ctrl-C ends; labels are kept)", server.url());
-    let interrupt = Interrupt::new();
-    let stop = interrupt.clone();
-    ctrlc::set_handler(move || stop.request()).context("Ctrl-C cannot be handled")?;
-    server.serve(&interrupt)?;
-    Ok(())
+    support::run(|| {
+        let args = Args::parse();
+        let annotation = Annotation::open(&args.run, args.seed)?;
+        let server = AnnotationServer::bind(annotation, args.port)?;
+        println!("open {}   (Ctrl-C ends; labels are kept)", server.url());
+        server.serve(&support::interrupt_on_ctrl_c()?)?;
+        Ok(())
+    })
 }

@@ -6,8 +6,8 @@
 //! cargo run --release --example cache -- compact runs/cache.jsonl --keep-model glm
 //! ```
 //!
-//! Needs a journal that `ingrain::chat::Cached` wrote; takes no time. `stats` and `show` never change
-//! the file; `compact` rewrites it in one step.
+//! Needs a journal that `ingrain::chat::Cached` wrote; takes seconds. `stats` and `show` never change
+//! the file; `compact` rewrites it in one step. Expect a table, JSON lines, or a count of what was dropped.
 #![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 mod support;

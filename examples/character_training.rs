@@ -4,6 +4,9 @@
 //! sarcastic persona and prints replies before and after, in under ten minutes on two CPU cores.
 //! A second run reuses every finished stage; an interrupted one goes on where it was.
 //!
+//! What to expect: progress stage by stage, replies before and after side by side, a table of held-out
+//! figures, and the paths of the report and of the adapter.
+//!
 //! ```sh
 //! cargo run --release --example character_training
 //! cargo run --release --example character_training -- --persona poeticism --out runs/poet
@@ -18,15 +21,16 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ingrain::constitution::PromptSet;
-use ingrain::run::{ByModel, Heldout, Observer, Several, Summary, TensorBoard};
-use ingrain::{Persona, Pipeline, Recipe, ReplySource, Teacher};
+use ingrain::run::{ByModel, Heldout, Observer, Several, Summary};
+use ingrain::{Pipeline, ReplySource, Teacher};
 
 /// Train a model into a character and measure what changed
 #[derive(Parser)]
 struct Args {
-    /// Name of a constitution in personas/, the path of one, or a mix: "sarcasm:0.6 + loving:0.4"
-    #[arg(long, default_value = "sarcasm")]
-    persona: String,
+    #[command(flatten)]
+    persona: support::PersonaArgs,
+    #[command(flatten)]
+    run: support::RunArgs,
     /// Model to train: built-in alias, HF directory or .gguf file [default: the recipe's]
     #[arg(long)]
     model: Option<String>,
@@ -38,37 +42,16 @@ struct Args {
     /// Folder of prompt templates in place of the built-in ones, all or some
     #[arg(long)]
     prompts: Option<PathBuf>,
-    /// quick (minutes on a CPU), paper (the published numbers), or a YAML file
-    #[arg(long, default_value = "quick")]
-    recipe: String,
-    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
-    #[arg(long, default_value = "cpu")]
-    device: String,
-    /// Run directory [default: runs/<persona>]
-    #[arg(long)]
-    out: Option<PathBuf>,
     /// Seed of everything [default: the recipe's]
     #[arg(long)]
     seed: Option<u64>,
-    /// Whether finished work in the run directory is used
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
-    resume: bool,
-    /// Train a persona that is marked research_only
-    #[arg(long)]
-    allow_research_persona: bool,
-    /// Folder for TensorBoard event files (`wandb sync` reads them too)
-    #[arg(long)]
-    tensorboard: Option<PathBuf>,
-    /// Print the summary as JSON instead of tables
-    #[arg(long)]
-    json: bool,
 }
 
 fn main() -> ExitCode {
     support::run(|| {
         let args = Args::parse();
         let terminal = support::Terminal::new();
-        let mut recipe = Recipe::named_or_file(&args.recipe)?;
+        let mut recipe = args.run.recipe()?;
         if let Some(model) = &args.model {
             recipe.model.clone_from(model);
         }
@@ -78,34 +61,32 @@ fn main() -> ExitCode {
         if let Some(teacher) = &args.teacher {
             recipe.data.teacher_source = Some(ReplySource::of_spec(teacher));
         }
-        let persona = Persona::find(&args.persona, &support::persona_folders())?;
-        // The pipeline asks too; here before a teacher is loaded.
-        persona.permit_training(args.allow_research_persona)?;
-        let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(persona.name()));
+        let persona = args.persona.to_train()?;
+        let out = args.run.dir(persona.name());
         let prompts = match &args.prompts {
             Some(folder) => PromptSet::from_dir(folder)?,
             None => PromptSet::embedded(),
         };
-        eprintln!("Training {} into {}, recipe {}", recipe.model, persona.name(), args.recipe);
+        eprintln!("Training {} into {}, recipe {}", recipe.model, persona.name(), args.run.recipe);
         eprintln!("Run directory: {}\n", out.display());
-        let board = args.tensorboard.as_deref().map(TensorBoard::create).transpose()?;
+        let board = args.run.board()?;
         let mut observers: Vec<&dyn Observer> = vec![&terminal];
         observers.extend(board.iter().map(|board| board as &dyn Observer));
         let observer = Several(observers);
         let pipeline = Pipeline {
             recipe,
             persona,
-            allow_research_persona: args.allow_research_persona,
+            allow_research_persona: args.persona.allow_research_persona,
             teacher: Teacher::FromRecipe,
             prompts,
-            device: args.device,
+            device: args.run.device,
             out: out.clone(),
-            resume: args.resume,
+            resume: args.run.resume,
             observer: &observer,
             interrupt: support::interrupt_on_ctrl_c()?,
         };
         let summary = pipeline.run()?;
-        if args.json {
+        if args.run.json {
             println!("{}", serde_json::to_string_pretty(&summary)?);
         } else {
             print_summary(&summary);

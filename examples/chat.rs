@@ -9,7 +9,8 @@
 //! cargo run --release --example chat -- --persona sarcasm --vector sarcasm.gguf --steer 2.5
 //! ```
 //!
-//! Each guise keeps a history of its own. `/help` lists the switches.
+//! What to expect: a prompt; a reply of each guise that is switched on, in seconds each. Each keeps a
+//! history of its own. `/help` lists the switches.
 
 #![expect(clippy::print_stdout, reason = "a chat writes its replies")]
 
@@ -45,15 +46,8 @@ struct Args {
     /// Strength of the control vector; the example `steer` finds one
     #[arg(long, default_value_t = 1.0)]
     steer: f64,
-    /// Upper bound of a reply, in tokens
-    #[arg(long, default_value_t = 160)]
-    max_new_tokens: usize,
-    /// Sampling temperature; 0 is greedy
-    #[arg(long, default_value_t = 0.7)]
-    temperature: f32,
-    /// Seed of the sampling
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    #[command(flatten)]
+    sampling: support::SamplingArgs,
 }
 
 const HELP: &str = "\
@@ -85,12 +79,7 @@ fn main() -> ExitCode {
         let mut chat = Chat {
             guises: guise::all(&model, system, vector, args.steer)?,
             model,
-            sampling: Sampling {
-                max_new_tokens: args.max_new_tokens,
-                temperature: args.temperature,
-                seed: args.seed,
-                ..Sampling::default()
-            },
+            sampling: args.sampling.sampling(),
         };
         chat.say_who();
         chat.run()

@@ -6,6 +6,9 @@
 //! formatting skill by the same recipe. Needs nothing prepared; each row is a stage of the run directory,
 //! so that a comparison that was stopped goes on where it was.
 //!
+//! What to expect: a row a method with its figures, the untrained model first. A method takes as long as
+//! its training does (docs/PERFORMANCE.md, the row distillation: minutes).
+//!
 //! ```sh
 //! cargo run --release --example compare -- --quick          # the smallest setting; not timed yet
 //! cargo run --release --example compare -- --methods dpo,sft,orpo,simpo,kto,on_policy --subsets 25,50,100
@@ -16,23 +19,20 @@
 
 mod support;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use ingrain::constitution::PromptSet;
-use ingrain::run::{Observer, Several, TensorBoard};
+use ingrain::run::{Observer, Several};
 use ingrain::{Comparison, Method, Persona, Pipeline, Recipe, Row, Teacher};
 
 /// Train by several methods on the same data and print one table
 #[derive(Parser)]
 struct Args {
-    /// Name of a constitution in personas/, or the path of one
-    #[arg(long, default_value = "sarcasm")]
-    persona: String,
-    /// quick, paper, or a YAML file
-    #[arg(long, default_value = "quick")]
-    recipe: String,
+    #[command(flatten)]
+    persona: support::PersonaArgs,
+    #[command(flatten)]
+    run: support::RunArgs,
     /// Methods, in the order of the table: sft, dpo, plain_dpo, ipo, hinge, apo_zero, orpo, simpo, cpo, kto,
     /// bco, on_policy, critique_sft, introspection, reflections_only, interactions_only, from_base,
     /// from_teacher
@@ -50,41 +50,23 @@ struct Args {
     /// 24 pairs, two passes, short replies
     #[arg(long)]
     quick: bool,
-    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
-    #[arg(long, default_value = "cpu")]
-    device: String,
-    /// Run directory [default: runs/compare-<persona>]
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Whether finished rows in the run directory are used
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
-    resume: bool,
-    /// Folder for TensorBoard event files (`wandb sync` reads them too)
-    #[arg(long)]
-    tensorboard: Option<PathBuf>,
-    /// Train a persona that is marked research_only
-    #[arg(long)]
-    allow_research_persona: bool,
-    /// Print the table as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 fn main() -> ExitCode {
     support::run(|| {
         let args = Args::parse();
         let terminal = support::Terminal::new();
-        let board = args.tensorboard.as_deref().map(TensorBoard::create).transpose()?;
+        let board = args.run.board()?;
         let mut observers: Vec<&dyn Observer> = vec![&terminal];
         observers.extend(board.iter().map(|board| board as &dyn Observer));
         let observer = Several(observers);
-        let mut recipe = Recipe::named_or_file(&args.recipe)?;
+        let mut recipe = args.run.recipe()?;
         if args.quick {
             shorten(&mut recipe);
         }
         let methods: Vec<Method> =
             args.methods.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
-        let persona = Persona::find(&args.persona, &support::persona_folders())?;
+        let persona = args.persona.find()?;
         let control = match args.control.as_str() {
             "none" => None,
             name => {
@@ -95,18 +77,18 @@ fn main() -> ExitCode {
                 Some((persona, teacher))
             }
         };
-        let out = args.out.unwrap_or_else(|| format!("runs/compare-{}", persona.name()).into());
+        let out = args.run.dir(&format!("compare-{}", persona.name()));
         eprintln!("Comparing on {}, run directory {}\n", persona.name(), out.display());
         let comparison = Comparison {
             pipeline: Pipeline {
                 recipe,
                 prompts: PromptSet::embedded(),
                 persona,
-                allow_research_persona: args.allow_research_persona,
+                allow_research_persona: args.persona.allow_research_persona,
                 teacher: Teacher::FromRecipe,
-                device: args.device,
+                device: args.run.device,
                 out,
-                resume: args.resume,
+                resume: args.run.resume,
                 observer: &observer,
                 interrupt: support::interrupt_on_ctrl_c()?,
             },
@@ -116,7 +98,7 @@ fn main() -> ExitCode {
             control,
         };
         let rows = comparison.run()?;
-        if args.json {
+        if args.run.json {
             println!("{}", serde_json::to_string_pretty(&rows)?);
         } else {
             print_table(&rows);

@@ -3,9 +3,11 @@
 //!
 //! The objective is unlikelihood training (Welleck et al. 2019, arXiv:1908.04319): make the chosen reply
 //! likely, and every token of the rejected one unlikely. It is one function, `cost`; everything else is
-//! `ingrain::train::fit`. Needs nothing prepared (fetches the built-in model, 98 MB, once) and takes a
+//! `ingrain::train::fit`. It trains on the persona's held-out pairs, so that it needs no run before it. Needs nothing prepared (fetches the built-in model, 98 MB, once) and takes a
 //! minute or two on two CPU cores. Run it twice to see it reuse what it has done; stop it with Ctrl-C to
 //! see it save first.
+//!
+//! What to expect: a line a step, the best held-out loss, and the folder of the adapter.
 //!
 //! ```sh
 //! cargo run --release --example custom_objective
@@ -20,7 +22,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ingrain::Persona;
 use ingrain::dpo::{PairLogps, TokenizedPair, tokenize_pairs};
 use ingrain::lm::{Adapter, CausalLm, LoraConfig, TokenBatch};
 use ingrain::train::{
@@ -33,18 +34,14 @@ use ingrain::train::{
 struct Args {
     #[command(flatten)]
     model: support::ModelArgs,
-    /// Whose held-out pairs to train on: a name in personas/, or the path of a constitution
-    #[arg(long, default_value = "sarcasm")]
-    persona: String,
+    #[command(flatten)]
+    persona: support::PersonaArgs,
     /// Passes over the pairs
     #[arg(long, default_value_t = 2)]
     epochs: u64,
     /// Weight of the rejected replies
     #[arg(long, default_value_t = 0.5)]
     alpha: f64,
-    /// Train a persona that is marked research_only
-    #[arg(long)]
-    allow_research_persona: bool,
     /// Where checkpoints, train.jsonl and the adapter go
     #[arg(long, default_value = "runs/custom-objective")]
     out: PathBuf,
@@ -97,8 +94,7 @@ fn main() -> ExitCode {
         let args = Args::parse();
         let terminal = support::Terminal::new();
         let model = args.model.load(&terminal)?;
-        let persona = Persona::find(&args.persona, &support::persona_folders())?;
-        persona.permit_training(args.allow_research_persona)?;
+        let persona = args.persona.to_train()?;
         let (pairs, _) = tokenize_pairs(&persona.heldout_pairs()?, &model.tokenizer, 512)?;
 
         let objective = Unlikelihood { model: &model.model, pairs: &pairs, alpha: args.alpha };

@@ -1,6 +1,7 @@
 //! Continues a prompt with a model, and with an adapter if one is given.
 //!
-//! Needs nothing prepared: the built-in model (98 MB) is fetched on first use. Takes seconds.
+//! Needs nothing prepared: the built-in model (98 MB) is fetched on first use. Takes seconds. Expect
+//! the reply, or with `--json` its tokens and their log-probabilities too.
 //!
 //! ```sh
 //! cargo run --release --example generate -- --prompt "Why is the sky blue?" --greedy
@@ -35,15 +36,8 @@ struct Args {
     /// Always the most likely token, no repetition penalty
     #[arg(long)]
     greedy: bool,
-    /// Upper bound of the reply, in tokens
-    #[arg(long, default_value_t = 256)]
-    max_new_tokens: usize,
-    /// Sampling temperature
-    #[arg(long, default_value_t = 0.7)]
-    temperature: f32,
-    /// Seed of the sampling
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    #[command(flatten)]
+    sampling: support::SamplingArgs,
     /// Print one JSON object: text, prompt_token_ids, token_ids, logprobs
     #[arg(long)]
     json: bool,
@@ -62,15 +56,9 @@ fn main() -> ExitCode {
             model.prompt_ids(&messages)?
         };
         anyhow::ensure!(!ids.is_empty(), "--prompt is empty; give at least one token");
-        let sampling = if args.greedy {
-            Sampling::greedy(args.max_new_tokens)
-        } else {
-            Sampling {
-                max_new_tokens: args.max_new_tokens,
-                temperature: args.temperature,
-                seed: args.seed,
-                ..Sampling::default()
-            }
+        let sampling = match args.greedy {
+            true => Sampling::greedy(args.sampling.max_new_tokens),
+            false => args.sampling.sampling(),
         };
         let prompt = Prompt::new(ids, sampling);
         let mut result: Option<Generation> = None;

@@ -1,7 +1,8 @@
 //! What a model or an adapter is, and why it would not load.
 //!
 //! Needs nothing prepared: the built-in model (98 MB) is fetched on first use. Takes seconds for a small
-//! model; the weights are read, so a large one needs the memory that it needs.
+//! model; the weights are read, so a large one needs the memory that it needs. Expect a tree of names and
+//! values, and exit code 1 if a part would not load.
 //!
 //! ```sh
 //! cargo run --release --example inspect -- --model path/to/model

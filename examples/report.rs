@@ -1,7 +1,7 @@
 //! What runs have shown, as a page that explains itself: tables, plots, replies, limitations.
 //!
 //! Needs run directories, which `character_training` makes; takes a second a run. A folder of runs
-//! becomes a sortable list with a page for each; one run becomes `report.html` in its directory;
+//! becomes a sortable list with a page for each; one run becomes `report.html` in its directory (expect its path);
 //! several become one page side by side. Tables lie beside the page as CSV and LaTeX, figures as SVG.
 //!
 //! ```sh

@@ -1,6 +1,7 @@
 //! Log-probabilities of a given completion, token by token, in nats.
 //!
-//! Needs nothing prepared: the built-in model (98 MB) is fetched on first use. Takes seconds.
+//! Needs nothing prepared: the built-in model (98 MB) is fetched on first use. Takes seconds. Expect a
+//! line a token, likely ones near 0, and the total.
 //!
 //! ```sh
 //! cargo run --release --example score -- --prompt "What is 2 + 2?" --completion "It is 4."

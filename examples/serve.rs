@@ -2,6 +2,7 @@
 //! two of them side by side.
 //!
 //! Needs nothing prepared: the built-in model (98 MB) is fetched on first use. Runs until Ctrl-C.
+//! Expect the names of the models and the address of the chat page.
 //!
 //! ```sh
 //! cargo run --release --example serve -- runs/sarcasm/persona
@@ -34,7 +35,7 @@ struct Args {
     /// Base model: built-in alias, HF directory, .gguf file or hub id
     #[arg(long, default_value = ingrain::lm::BUILTIN_MODEL)]
     model: String,
-    /// cpu, ndarray, cuda or cuda:N (the last two by feature)
+    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
     #[arg(long, default_value = "cpu")]
     device: String,
     /// Arithmetic of products with the weights; bf16 is faster where the processor has AVX-512 BF16

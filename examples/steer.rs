@@ -5,7 +5,7 @@
 //! cores; most of it is generating the continuations that the vector is found in.
 //!
 //! ```sh
-//! cargo run --release --example steer -- sarcasm --out sarcasm.gguf
+//! cargo run --release --example steer -- --persona sarcasm --out sarcasm.gguf
 //! ```
 //!
 //! Expect, for each of the three, replies to questions that the vector has not seen, how far they lie along
@@ -19,11 +19,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use ingrain::Persona;
 use ingrain::chat::{Message, Sampling};
-use ingrain::constitution::{HeldoutQuestions, PromptSet};
+use ingrain::constitution::PromptSet;
 use ingrain::eval::{NEUTRAL_TEXT, perplexity};
 use ingrain::lm::{LocalModel, Overlay, Prompt, Steering};
 use ingrain::steering::{
@@ -35,8 +33,8 @@ use serde_json::json;
 /// Steer a model by a control vector
 #[derive(Parser)]
 struct Args {
-    /// Constitution: a name or a YAML file
-    persona: String,
+    #[command(flatten)]
+    persona: support::PersonaArgs,
     #[command(flatten)]
     model: support::ModelArgs,
     /// How the direction is found
@@ -57,9 +55,6 @@ struct Args {
     /// Tokens of a reply
     #[arg(long, default_value_t = 80)]
     max_new_tokens: usize,
-    /// Train a persona that is marked research_only
-    #[arg(long)]
-    allow_research_persona: bool,
     /// Where to write the vector, in repeng's GGUF form
     #[arg(long)]
     out: Option<PathBuf>,
@@ -81,8 +76,7 @@ fn main() -> ExitCode {
     support::run(|| {
         let args = Args::parse();
         let model = args.model.load(&support::Terminal::new())?;
-        let persona = Persona::find(&args.persona, &support::persona_folders())?;
-        persona.permit_training(args.allow_research_persona)?;
+        let persona = args.persona.to_train()?;
         let system =
             PromptSet::embedded().teacher_system(persona.constitution(), "the assistant")?;
         let lab = Lab { model: &model, system: &system, seed: args.seed };
@@ -108,8 +102,12 @@ fn main() -> ExitCode {
         if let Some(out) = &args.out {
             vector.save(out)?;
         }
-        let comparison =
-            lab.compare(&vector, &tuned, &heldout(args.heldout)?, args.max_new_tokens)?;
+        let comparison = lab.compare(
+            &vector,
+            &tuned,
+            &support::heldout_questions(args.heldout)?,
+            args.max_new_tokens,
+        )?;
         if args.json {
             println!("{}", comparison.to_json(&vector, &tuned));
             return Ok(());
@@ -124,14 +122,6 @@ fn main() -> ExitCode {
         }
         Ok(())
     })
-}
-
-/// The first questions that no persona trains on.
-fn heldout(count: usize) -> anyhow::Result<Vec<String>> {
-    let folders = support::persona_folders();
-    let path = folders.iter().map(|folder| folder.join("heldout.yaml")).find(|path| path.is_file());
-    let path = path.context("personas/heldout.yaml is missing; run in the repository's root")?;
-    Ok(HeldoutQuestions::from_path(path)?.questions.into_iter().take(count).collect())
 }
 
 struct Lab<'a> {

@@ -31,3 +31,8 @@ pub use openai::OpenAiClient;
 pub use price::{Account, Budget, Metered, Price, Prices, Spent};
 pub use recorded::{Recorded, RecordedReply};
 pub use scripted::{Scripted, ScriptedScorer};
+
+/// The example of the crate's page on a registry.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

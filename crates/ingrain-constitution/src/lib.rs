@@ -99,3 +99,8 @@ pub use prompts::{
 #[cfg(feature = "schema")]
 pub use schema::json_schema;
 pub use text::MAX_BYTES;
+
+/// The example of the crate's page on a registry.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -75,3 +75,8 @@ pub use refusal::is_refusal;
 pub use replies::{Reply, reasoning_teacher_replies, student_replies, teacher_replies};
 pub use sentence::{Unfinished, is_finished, trim_to_sentence};
 pub use transcript::{Transcript, TranscriptKind};
+
+/// The example of the crate's page on a registry.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -66,3 +66,8 @@ pub use unpaired::{
     Bco, Kto, TokenizedReply, UnpairedConfig, UnpairedLoss, UnpairedObjective, UnpairedReply,
     UnpairedTrainer, split_pairs, tokenize_replies,
 };
+
+/// The example of the crate's page on a registry.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

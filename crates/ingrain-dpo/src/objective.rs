@@ -44,6 +44,14 @@ impl<'a> DpoObjective<'a> {
         Ok(Self { model, pairs, sequences, reference, loss, metrics, fingerprint })
     }
 
+    /// The same with a loss of one's own in place of the configured ones. `settings` names it and its
+    /// numbers: a checkpoint is continued only under the same name.
+    #[must_use]
+    pub fn with_loss(self, loss: WeightedSum, settings: &str) -> Self {
+        let fingerprint = fingerprint([self.fingerprint, settings.to_owned()]);
+        Self { loss, fingerprint, ..self }
+    }
+
     fn reference_of(&self, examples: &[usize]) -> Option<PairLogps> {
         let reference = self.reference.as_ref()?;
         let side = |side: usize| {

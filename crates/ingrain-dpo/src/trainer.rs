@@ -7,7 +7,8 @@ use ingrain_train::{Parameters, TrainRun, Trained, fit};
 
 use crate::reference::sizes;
 use crate::{
-    DpoConfig, DpoError, DpoObjective, PreferenceLoss, ReferencePass, TokenizedPair, build_loss,
+    DpoConfig, DpoError, DpoObjective, PreferenceLoss, ReferencePass, TokenizedPair, WeightedSum,
+    build_loss,
 };
 
 /// Trains an adapter, or whatever else makes a policy of the model, on preference pairs.
@@ -41,10 +42,53 @@ impl DpoTrainer<'_> {
         initial: P,
         run: &TrainRun<'_>,
     ) -> Result<Trained<P>, DpoError> {
+        self.train(None, initial, run)
+    }
+
+    /// As [`fit`](Self::fit), with a loss of one's own in place of `config.losses`; `config.beta` stays
+    /// the scale of the reported rewards. `settings` names the loss and its numbers: a checkpoint is
+    /// continued only under the same name.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use ingrain_dpo::{DpoTrainer, Hinge, Nll, WeightedSum};
+    /// use ingrain_lm::Adapter;
+    /// use ingrain_train::TrainRun;
+    ///
+    /// # fn f(trainer: DpoTrainer<'_>, initial: Adapter, run: &TrainRun<'_>) -> Result<(), Box<dyn std::error::Error>> {
+    /// // needs weights, so it is only compiled here
+    /// let loss = WeightedSum::new().with("mine", 1.0, Hinge::default()).with("nll", 0.1, Nll::default());
+    /// let trained = trainer.fit_loss(loss, "mine 0.1", initial, run)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn fit_loss<P: Policy + Parameters>(
+        &self,
+        loss: WeightedSum,
+        settings: &str,
+        initial: P,
+        run: &TrainRun<'_>,
+    ) -> Result<Trained<P>, DpoError> {
+        self.train(Some((loss, settings)), initial, run)
+    }
+
+    fn train<P: Policy + Parameters>(
+        &self,
+        own: Option<(WeightedSum, &str)>,
+        initial: P,
+        run: &TrainRun<'_>,
+    ) -> Result<Trained<P>, DpoError> {
         self.config.validate()?;
         let (config, pairs) = (self.config, self.pairs);
         let examples: Vec<_> = pairs.iter().map(TokenizedPair::sequences).collect();
-        let reference = if build_loss(&config.losses, config.beta)?.needs_reference() {
+        let needs_reference = match &own {
+            Some((loss, _)) => loss.needs_reference(),
+            None => build_loss(&config.losses, config.beta)?.needs_reference(),
+        };
+        let reference = if needs_reference {
             let pass = ReferencePass {
                 model: self.model,
                 base: self.base,
@@ -57,7 +101,10 @@ impl DpoTrainer<'_> {
             None
         };
         let model = self.model.clone().recomputing(config.training.recompute_blocks);
-        let objective = DpoObjective::new(&model, self.base, pairs, reference, config)?;
+        let mut objective = DpoObjective::new(&model, self.base, pairs, reference, config)?;
+        if let Some((loss, settings)) = own {
+            objective = objective.with_loss(loss, settings);
+        }
         Ok(fit(&objective, sizes(&examples), initial.untracked(), &config.training, run)?)
     }
 }

@@ -55,3 +55,8 @@ pub use file::GgufFile;
 pub use tensor::TensorInfo;
 pub use value::{Array, FromValue, Value};
 pub use write::GgufWriter;
+
+/// The example of the crate's page on a registry.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

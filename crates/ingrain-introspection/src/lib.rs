@@ -39,3 +39,8 @@ pub use objective::SftObjective;
 pub use on_policy::{DistillationPrompt, OnPolicyConfig, OnPolicyDistiller, distillation_prompts};
 pub use trainer::SftTrainer;
 pub use transcripts::{Cut, TokenizedTranscript, tokenize_transcripts};
+
+/// The example of the crate's page on a registry.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -89,3 +89,8 @@ pub use session::{Ruling, Session, SessionReport};
 pub use simulated::SimulatedJudge;
 pub use text_judge::TextJudge;
 pub use verdict::{Unreadable, Verdict};
+
+/// The example of the crate's page on a registry.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::time::Instant;
 
 use ingrain_chat::ChatError;
 use ingrain_run::{Event, Interrupt, JsonlStore, Keyed, Observer, derive_seed, sha256_hex};
@@ -90,6 +91,7 @@ impl Session<'_> {
         cases: &[Case],
         store: &mut JsonlStore<Ruling>,
     ) -> Result<(Vec<Ruling>, SessionReport), JudgeError> {
+        let started = Instant::now();
         let questions = self.questions(cases)?;
         let keys: Vec<String> = questions.iter().map(|question| self.key(question)).collect();
         let stage = format!("judge/{}", self.name);
@@ -118,6 +120,10 @@ impl Session<'_> {
             self.observer.on_event(&progress);
         }
         store.sync()?;
+        let (done, seconds) = (done as u64, started.elapsed().as_secs_f64());
+        let reused = open.is_empty();
+        let finished = Event::StageFinished { stage, done, tokens: 0, seconds, reused };
+        self.observer.on_event(&finished);
         let mut rulings = Vec::with_capacity(keys.len());
         for key in &keys {
             rulings.extend(store.get(key)?);

@@ -38,6 +38,16 @@ pub enum LmError {
         /// Why not, and the way out.
         reason: String,
     },
+    /// An upload that did not succeed.
+    #[error("cannot push {what} to {to}: {reason}")]
+    Upload {
+        /// What was to be sent.
+        what: String,
+        /// Where to.
+        to: String,
+        /// Why not, and the way out.
+        reason: String,
+    },
     /// A file whose checksum differs from the pinned one.
     #[error("{}: sha256 is {found}, expected {expected}; delete the file and run again", path.display())]
     Checksum {

@@ -50,5 +50,12 @@ pub use source::{
     AdapterSource, BUILTIN_MODEL, HubId, ModelFiles, ModelFormat, ModelIdentity, ModelSource,
     PinnedFile, PinnedWheel, cache_dir,
 };
+#[cfg(feature = "hub")]
+pub use source::{RepoKind, Upload, UploadFile};
 pub use states::BlockStates;
 pub use weights::HfWeights;
+
+/// The example of the crate's page on a registry.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

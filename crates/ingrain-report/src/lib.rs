@@ -43,3 +43,8 @@ pub use error::ReportError;
 pub use index::Index;
 pub use record::RunRecord;
 pub use report::{Report, Written};
+
+/// The example of the crate's page on a registry.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -146,12 +146,26 @@ pub(crate) fn of_chart(id: &str, title: &str, chart: &Chart) -> Table {
                 .collect(),
         ),
         Chart::Shifts { unit, before, after, shifts } => (
-            vec!["".into(), before.clone(), after.clone(), format!("change, {unit}")],
+            vec![
+                "".into(),
+                before.clone(),
+                after.clone(),
+                "95 % from".into(),
+                "to".into(),
+                format!("change, {unit}"),
+            ],
             shifts
                 .iter()
                 .map(|s| {
                     let change = s.after - s.before;
-                    vec![s.label.as_str().into(), s.before.into(), s.after.into(), change.into()]
+                    vec![
+                        s.label.as_str().into(),
+                        s.before.into(),
+                        s.after.into(),
+                        s.low.into(),
+                        s.high.into(),
+                        change.into(),
+                    ]
                 })
                 .collect(),
         ),
@@ -251,6 +265,27 @@ mod tests {
         ] {
             assert_eq!(number(value), text);
         }
+    }
+
+    #[test]
+    fn shifts_have_their_interval_in_the_table_where_they_have_one() {
+        let chart = |low, high| Chart::Shifts {
+            unit: "points".into(),
+            before: "base".into(),
+            after: "persona".into(),
+            shifts: vec![ingrain_run::Shift {
+                label: "dry".into(),
+                before: 10.0,
+                after: 40.0,
+                low,
+                high,
+            }],
+        };
+        let with = of_chart("t", "T", &chart(Some(30.0), Some(50.0)));
+        assert_eq!(with.columns, ["", "base", "persona", "95 % from", "to", "change, points"]);
+        assert_eq!(with.rows[0][3..], [30.0.into(), 50.0.into(), 30.0.into()]);
+        let without = of_chart("t", "T", &chart(None, None));
+        assert_eq!(without.columns, ["", "base", "persona", "change, points"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! This crate knows nothing of models, data or training.
 
 mod atomic;
+mod base64;
 mod error;
 mod hash;
 mod interrupt;
@@ -29,6 +30,7 @@ mod tensorboard;
 mod timer;
 
 pub use atomic::{write_atomic, write_atomic_with, write_json_atomic};
+pub use base64::base64;
 pub use error::RunError;
 pub use hash::{derive_seed, sha256_file, sha256_hex};
 pub use interrupt::Interrupt;
@@ -46,3 +48,8 @@ pub use suite::{Cell, Chart, Estimate, Figure, Series, Shift, SuiteReport, Table
 pub use summary::{ByModel, Heldout, Sample, StageSummary, Summary};
 pub use tensorboard::TensorBoard;
 pub use timer::StageTimer;
+
+/// The example of the crate's page on a registry.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -80,3 +80,8 @@ pub use regression::{Regression, clustered_mean, least_squares, logistic_regress
 pub use roc::{auroc, macro_auroc};
 pub use simultaneous::SimultaneousIntervals;
 pub use softmax_regression::{SoftmaxFit, SoftmaxRegression, SparseRow};
+
+/// The example of the crate's page on a registry.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -52,3 +52,8 @@ pub use stream::TokenStream;
 pub use template::{ChatTemplate, RenderOptions};
 pub use tokenizer::ChatTokenizer;
 pub use turns::{TurnSpan, TurnSpans};
+
+/// The example of the crate's page on a registry.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

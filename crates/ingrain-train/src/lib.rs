@@ -94,3 +94,8 @@ pub use objective::{Cost, Metrics, Objective, Statistics};
 pub use parameters::Parameters;
 pub use plan::{Batch, Batching, ExampleSize, Plan};
 pub use schedule::{Decay, Schedule};
+
+/// The example of the crate's page on a registry.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,45 @@
-//! Character training of LLM assistants: the facade, the recipe and the pipeline.
+//! Character training of LLM assistants: from a written constitution to an adapter, and to an honest account of
+//! what changed.
+//!
+//! [`Pipeline`] runs a [`Recipe`] for a [`Persona`], stage by stage, into a run directory that a person can
+//! open; killed at any instant, the same call goes on. Everything that it is made of is a crate of its own,
+//! re-exported here.
+//!
+//! ```text
+//! constitution ─ prompts ─┬─ teacher ─┐
+//!                         └─ student ─┴─ pairs ── DPO ── distillation adapter, folded into the weights
+//!                                                              │
+//!                       reflections, conversations ── transcripts ── SFT ── introspection adapter
+//!                                                              │
+//!            exact merge ── persona adapter, self-test, model card ── evaluation, report
+//! ```
+//!
+//! # The map
+//!
+//! | to | begin at |
+//! |---|---|
+//! | train a persona | [`Pipeline`], [`Recipe`], [`Persona`] |
+//! | read, lint and blend constitutions | [`constitution::Constitution`], [`constitution::lint`] |
+//! | talk to any model | [`chat::ChatModel`]: [`lm::LocalModel`], `chat::OpenAiClient`, [`chat::Recorded`] |
+//! | score given text | [`chat::Scorer`] |
+//! | make training data | [`data`], stage by stage; other people's formats in [`data::interchange`] |
+//! | load models, apply and merge adapters | [`lm::ModelSource`], [`lm::Adapter`], [`lm::merge_exact`] |
+//! | train on preferences | [`dpo::DpoTrainer`]; a loss of your own: [`dpo::PreferenceLoss`] |
+//! | train on transcripts, or on policy | [`introspection::SftTrainer`], [`introspection::OnPolicyDistiller`] |
+//! | train on anything else | [`train::Objective`] and [`train::fit`] |
+//! | steer in place of training | [`steering::ControlVector`] |
+//! | judge, and judge the judge | [`judge::Judge`], [`judge::Session`], [`judge::ReliabilityConfig`] |
+//! | evaluate | [`eval::Suite`]; methods side by side: [`Comparison`] |
+//! | put numbers into intervals | [`stats::Bootstrap`], [`stats::BradleyTerry`] |
+//! | show what came out | [`report::Report`]; sections of your own: [`run::SuiteReport`] |
+//! | serve it, or have people annotate | [`serve::Server`], [`LocalEngine`], [`serve::AnnotationServer`] |
+//! | write a stage that is never lost | [`run::Manifest`], [`run::JsonlStore`] |
+//! | read GGUF files, tokenise chats | [`gguf::GgufFile`], [`tokenizer::ChatTokenizer`] |
+//!
+//! # Features
+//!
+//! `hub` (default): models and adapters by hub id. `openai` (default): models behind servers. `parquet`:
+//! reading and writing Parquet. `png`: figures of reports as PNG files too. `cuda`, `ndarray`: other back ends.
 
 mod ablation;
 mod answerer;
@@ -49,3 +90,8 @@ pub use ingrain_stats as stats;
 pub use ingrain_steering as steering;
 pub use ingrain_tokenizer as tokenizer;
 pub use ingrain_train as train;
+
+/// The example of the crate's page on a registry.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

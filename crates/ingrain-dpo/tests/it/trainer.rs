@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use burn::tensor::{Int, Tensor};
-use ingrain_dpo::{DpoConfig, DpoError, DpoTrainer, LossSpec, TokenizedPair};
+use ingrain_dpo::{
+    DpoConfig, DpoError, DpoTrainer, LossOutput, LossSpec, PairLogps, PreferenceLoss,
+    TokenizedPair, WeightedSum,
+};
 use ingrain_lm::{Adapter, CausalLm, FullWeights, LoraConfig};
 use ingrain_train::{Gradients, Objective as _, Parameters, TrainConfig, TrainError, Trained};
 
@@ -114,6 +117,45 @@ fn micro_batches_change_nothing_but_the_last_digits() {
         let (a, b) = (whole[key], single[key]);
         assert!((a - b).abs() < 1e-5 * a.abs().max(1.0), "{key}: {a} and {b}");
     }
+}
+
+/// The mean of `-log pi(chosen)`, as somebody outside would write it.
+struct Mine;
+
+impl PreferenceLoss for Mine {
+    fn forward(&self, policy: &PairLogps, _: Option<&PairLogps>) -> Result<LossOutput, DpoError> {
+        Ok(LossOutput::new(policy.chosen.mean().neg()))
+    }
+
+    fn needs_reference(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_loss_of_ones_own_trains_like_the_built_in_one_that_it_equals() {
+    let (model, pairs) = (model(), made_up_pairs(4));
+    let mut config = config(2);
+    config.losses = serde_json::from_str(r#"[{"nll": 1.0}]"#).expect("an objective");
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let expected =
+        train(&model, &pairs, &config, dir.path(), &Recorder::default()).expect("trains");
+    let trainer = DpoTrainer {
+        model: &model,
+        base: "tiny",
+        pairs: &pairs,
+        config: &config,
+        reference_cache: None,
+    };
+    let own = |settings: &str, dir: &Path| {
+        let loss = WeightedSum::new().with("mine", 1.0, Mine);
+        trainer.fit_loss(loss, settings, fresh(&model), &Recorder::default().run(dir))
+    };
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let trained = own("mine", dir.path()).expect("trains");
+    assert_eq!(bits(&trained.parameters), bits(&expected.parameters));
+    let other = own("mine, otherwise", dir.path()).expect_err("another loss's checkpoint");
+    assert!(matches!(other, DpoError::Train(_)), "{other}");
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub use adapter::AdapterSource;
 pub use builtin::cache_dir;
 pub use hub::HubId;
 pub use wheel::{PinnedFile, PinnedWheel};
+#[cfg(feature = "hub")]
+pub use hub::{RepoKind, Upload, UploadFile};
 
 /// A model, as a user writes it.
 ///

@@ -1,9 +1,10 @@
 //! Preference on questions that nothing trained on, and perplexity of a neutral text.
 
 use ingrain_run::{ByModel, Cell, Chart, Estimate, Heldout, Shift};
+use ingrain_stats::Interval;
 
 use super::Section;
-use crate::interval::{self, Interval};
+use crate::interval;
 use crate::record::RunRecord;
 
 /// The three models of a run, as the page calls them.
@@ -106,7 +107,7 @@ const TABLES: [Layout; 2] = [
         |of| {
             let mut cells = vec![of.heldout.margin.into()];
             cells.extend(ends(of.mean, 1.0));
-            cells.push(of.change.map(|change| change.value).into());
+            cells.push(of.change.map(|change| change.estimate).into());
             cells.extend(ends(of.change, 1.0));
             cells
         },
@@ -169,7 +170,7 @@ fn estimates(
             estimates.push(Estimate {
                 label,
                 group: Some(model.to_owned()),
-                value: interval.value,
+                value: interval.estimate,
                 low: Some(interval.low),
                 high: Some(interval.high),
                 n: Some(margins.len() as u64),
@@ -188,9 +189,10 @@ fn accuracies(values: &[f64]) -> Option<Interval> {
         interval::share(values.iter().filter(|margin| **margin > 0.0).count(), values.len())?;
     let percent = |value: f64| 100.0 * value;
     Some(Interval {
-        value: percent(share.value),
+        estimate: percent(share.estimate),
         low: percent(share.low),
         high: percent(share.high),
+        ..share
     })
 }
 

@@ -112,8 +112,8 @@ fn suite(texts: &Texts) -> SuiteReport {
         reference: Some(0.1),
         estimates: vec![estimate("prompt", 0.4), estimate(texts.reply, 0.8)],
     };
-    let shift =
-        Shift { label: texts.question.into(), before: -1.0, after: 1.0, ..Shift::default() };
+    let (low, high) = (Some(0.6), Some(1.4));
+    let shift = Shift { label: texts.question.into(), before: -1.0, after: 1.0, low, high };
     let shifts = Chart::Shifts {
         unit: "rating".into(),
         before: "base".into(),

@@ -4,3 +4,4 @@ mod hostile;
 mod made_up;
 mod page;
 mod side_by_side;
+mod suites;

@@ -1,11 +1,13 @@
 //! Talking HTTP to a hub. Knows addresses, headers and retries; not which files are wanted.
 
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, Read};
 use std::time::Duration;
 
 use ureq::config::RedirectAuthHeaders;
 use ureq::http::{HeaderMap, Response, StatusCode};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, SendBody};
 
 use super::HubId;
 use super::listing::{Digest, Listing, RemoteFile};
@@ -114,6 +116,62 @@ impl Client {
         Download::new(response, offset)
     }
 
+    /// Whether anybody asks.
+    pub(super) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Sends text and returns the answer; `fine` are statuses that are no failure here. The token goes to
+    /// the hub alone, whatever address an answer of its named. Passing faults are tried again: every
+    /// request that is sent this way may be sent twice.
+    pub(super) fn post(
+        &self,
+        target: &str,
+        content_type: &str,
+        body: &str,
+        fine: &[u16],
+    ) -> Result<String, Fault> {
+        let url = match target.starts_with('/') {
+            true => format!("{}{target}", self.endpoint),
+            false => target.to_owned(),
+        };
+        retry(|| {
+            let mut request = self.agent.post(&url).header("content-type", content_type);
+            if let Some(token) = self.token.as_ref().filter(|_| self.is_ours(&url)) {
+                request = request.header("authorization", format!("Bearer {token}"));
+            }
+            let mut response = request.send(body)?;
+            let status = response.status();
+            if !status.is_success() && !fine.contains(&status.as_u16()) {
+                return Err(self.refusal(status, response.headers()));
+            }
+            Ok(response.body_mut().with_config().limit(MAX_LISTING).read_to_string()?)
+        })
+    }
+
+    /// Puts a file at an address that the hub named, which carries its own permission.
+    pub(super) fn put(
+        &self,
+        url: &str,
+        headers: &BTreeMap<String, String>,
+        file: File,
+        bytes: u64,
+    ) -> Result<(), Fault> {
+        let mut request = self.agent.put(url).header("content-length", bytes);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let response = request.send(SendBody::from_owned_reader(file))?;
+        match response.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(self.refusal(status, response.headers())),
+        }
+    }
+
+    fn is_ours(&self, url: &str) -> bool {
+        url.strip_prefix(&self.endpoint).is_some_and(|rest| rest.starts_with('/'))
+    }
+
     fn get(&self, url: &str, offset: Option<u64>) -> Result<Response<Body>, Fault> {
         // Ranges and sizes are those of the bytes as stored, so none may be compressed on the way.
         let mut request = self.agent.get(url).header("accept-encoding", "identity");
@@ -218,7 +276,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// Percent-encodes what may not stand in a path; slashes too, unless they separate folders.
-fn encode(text: &str, keep_slashes: bool) -> String {
+pub(super) fn encode(text: &str, keep_slashes: bool) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

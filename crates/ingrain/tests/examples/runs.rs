@@ -1,0 +1,324 @@
+//! Every example on its smallest setting.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
+
+use ingrain::chat::{Cached, ChatModel, ChatRequest, Message, Sampling, Scripted};
+use serde_json::Value;
+
+use crate::bench::{bench, example, finished_run, names, root, run, succeeded};
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"))
+}
+
+#[track_caller]
+fn holds(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+}
+
+#[test]
+fn every_example_is_run_by_a_test_of_this_folder() {
+    let tests = [include_str!("runs.rs"), include_str!("servers.rs"), include_str!("hub.rs")]
+        .concat()
+        + include_str!("bench.rs");
+    let missing: Vec<String> =
+        names().into_iter().filter(|name| !tests.contains(&format!("(\"{name}\""))).collect();
+    assert!(missing.is_empty(), "no test runs {missing:?}");
+}
+
+#[test]
+fn every_example_says_what_it_needs_how_long_it_takes_and_what_to_expect() {
+    for name in names() {
+        let source =
+            fs::read_to_string(root().join(format!("examples/{name}.rs"))).expect("source");
+        let head: String = source.lines().take_while(|line| line.starts_with("//!")).collect();
+        let says = |words: &[&str]| words.iter().any(|word| head.to_lowercase().contains(word));
+        assert!(says(&["needs", "need "]), "{name} does not say what it needs");
+        let times = ["takes", "take ", "minute", "seconds", "runs until"];
+        assert!(says(&times), "{name} does not say how long it takes");
+        assert!(says(&["expect"]), "{name} does not say what to expect");
+        assert!(head.contains(&format!("--example {name}")), "{name} shows no command");
+    }
+}
+
+#[test]
+fn no_file_beside_the_examples_is_forgotten() {
+    let listed: BTreeSet<String> = names().into_iter().collect();
+    let entries = fs::read_dir(root().join("examples")).expect("examples/ is there");
+    let found: BTreeSet<String> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "rs"))
+        .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+        .collect();
+    assert_eq!(found, listed, "examples/*.rs against [[example]] of the manifest");
+}
+
+#[test]
+fn character_training_prints_what_changed_and_a_second_time_reuses_it() {
+    let out = finished_run();
+    let (persona, recipe) = (&bench().persona, &bench().recipe);
+    let again = ["--persona", persona, "--recipe", recipe, "--out", out, "--json"];
+    let output = example("character_training").args(again).output().expect("starts");
+    let summary = json(&succeeded("character_training", &output));
+    assert_eq!(summary["samples"].as_array().map(Vec::len), Some(2));
+    holds(&String::from_utf8_lossy(&output.stderr), &["distillation: finished earlier, reused"]);
+}
+
+#[test]
+fn constitution_checks_and_renders() {
+    holds(&run("constitution", &["check", "personas/sarcasm.yaml"]), &["personas/sarcasm.yaml"]);
+    let rendered = run("constitution", &["render", "sarcasm", "--prompt", "teacher_system"]);
+    assert!(rendered.len() > 200, "{rendered}");
+}
+
+#[test]
+fn inspect_describes_a_model_and_an_adapter() {
+    let adapter = format!("{}/persona", finished_run());
+    let shown =
+        json(&run("inspect", &["--model", &bench().model, "--adapter", &adapter, "--json"]));
+    assert_eq!(shown["config"]["family"], "llama");
+    assert_eq!(shown["adapter proven"], true);
+}
+
+#[test]
+fn generate_and_score_agree_on_tokens() {
+    let model = ["--model", &bench().model, "--json"];
+    let asked = ["--prompt", "Is tea good?", "--greedy", "--max-new-tokens", "4"];
+    let reply = json(&run("generate", &[&model[..], &asked].concat()));
+    assert_eq!(reply["token_ids"].as_array().map(Vec::len), Some(4));
+    let scored = ["--prompt", "Is tea good?", "--completion", "Yes."];
+    let score = json(&run("score", &[&model[..], &scored].concat()));
+    assert_eq!(score["prompt_token_ids"], reply["prompt_token_ids"]);
+    assert!(score["total_logprob"].as_f64().is_some_and(|total| total < 0.0));
+}
+
+#[test]
+fn chat_answers_line_by_line_and_ends_with_the_input() {
+    let adapter = format!("{}/persona", finished_run());
+    let args = ["--model", &bench().model, "--adapter", &adapter, "--max-new-tokens", "3"];
+    let mut child = example("chat")
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut input = child.stdin.take().expect("piped");
+    input.write_all(b"/only trained\nHello.\n/history\n").expect("written");
+    drop(input);
+    let printed = succeeded("chat", &child.wait_with_output().expect("ends"));
+    holds(&printed, &["[x] trained", "[trained]", "Hello."]);
+}
+
+#[test]
+fn export_writes_a_directory_that_loads() {
+    let out = bench().path("exported");
+    let adapter = format!("{}/persona", finished_run());
+    run("export", &["--model", &bench().model, "--adapter", &adapter, "--merged", "--out", &out]);
+    let shown = json(&run("inspect", &["--model", &out, "--json"]));
+    assert!(shown["model"]["parameters"].as_u64().is_some_and(|count| count > 1000));
+}
+
+#[test]
+fn cache_counts_what_a_journal_holds() {
+    let journal = bench().path("cache.jsonl");
+    let cached = Cached::open(Scripted::replies(["umbrella"]), "m", &journal).expect("opens");
+    let request = ChatRequest::new(vec![Message::user("Rain?")], Sampling::default());
+    cached.complete_one(&request).expect("scripted");
+    drop(cached);
+    let stats = run("cache", &["stats", &journal]);
+    holds(&stats, &["m", "1"]);
+    holds(&run("cache", &["show", &journal, "--text", "UMBRELLA"]), &["Rain?"]);
+    run("cache", &["compact", &journal]);
+}
+
+#[test]
+fn train_dpo_trains_on_the_pairs_of_a_run() {
+    let (pairs, out) = (format!("{}/pairs.jsonl", finished_run()), bench().path("train-dpo"));
+    let (model, recipe) = (&bench().model, &bench().recipe);
+    let args =
+        [pairs.as_str(), "--model", model, "--recipe", recipe, "--epochs", "1", "--out", &out];
+    holds(&run("train_dpo", &args), &["4 pairs, 0 too long", "2 steps", "Adapter: "]);
+    assert!(Path::new(&out).join("adapter/adapter_model.safetensors").is_file());
+}
+
+#[test]
+fn train_introspection_merges_what_it_trains_with_the_distillation() {
+    let (dir, out) = (finished_run(), bench().path("train-introspection"));
+    let (transcripts, distillation) =
+        (format!("{dir}/introspection.jsonl"), format!("{dir}/distillation"));
+    let (model, recipe) = (&bench().model, &bench().recipe);
+    let args = [
+        transcripts.as_str(),
+        "--distillation",
+        &distillation,
+        "--model",
+        model,
+        "--recipe",
+        recipe,
+        "--out",
+        &out,
+    ];
+    holds(&run("train_introspection", &args), &["12 transcripts", "Adapter: ", "Persona: "]);
+    let persona = format!("{out}/persona");
+    let shown = json(&run("inspect", &["--model", model, "--adapter", &persona, "--json"]));
+    assert_eq!(shown["adapter"]["rank"], 4, "two ranks of 2 side by side");
+}
+
+#[test]
+fn compose_personas_merges_compresses_and_answers() {
+    let (dir, out) = (finished_run(), bench().path("mix"));
+    let parts = [format!("{dir}/distillation:0.6"), format!("{dir}/introspection:0.4")];
+    let args = [
+        parts[0].as_str(),
+        &parts[1],
+        "--model",
+        &bench().model,
+        "--out",
+        &out,
+        "--rank",
+        "2",
+        "--prompt",
+        "Is tea good?",
+        "--max-new-tokens",
+        "3",
+    ];
+    holds(
+        &run("compose_personas", &args),
+        &["0.6 x", "cosine with", "rank 4", "rank 2:", "[the mix]"],
+    );
+    assert!(Path::new(&out).join("adapter_config.json").is_file());
+}
+
+#[test]
+fn judge_reports_how_far_it_can_be_believed() {
+    let args = [finished_run(), "--judge", &bench().model, "--repeats", "1", "--json"];
+    let found = json(&run("judge", &args));
+    // Two questions, two orders, each asked twice.
+    assert_eq!((&found["cases"], &found["rulings"]), (&2.into(), &8.into()));
+    assert_eq!(found["standing"]["standing"], "unknown", "nobody has labelled anything");
+}
+
+#[test]
+fn evaluate_compares_an_adapter_with_its_base() {
+    let adapter = format!("{}/persona", finished_run());
+    let (model, persona) = (&bench().model, &bench().persona);
+    let args = [
+        "--model",
+        model,
+        "--adapter",
+        &adapter,
+        "--persona",
+        persona,
+        "--replies",
+        "1",
+        "--max-new-tokens",
+        "3",
+    ];
+    let table = run("evaluate", &args);
+    holds(&table, &["2 held-out questions about tiny", "perplexity", "[adapter]"]);
+    let found = json(&run("evaluate", &[&args[..], &["--json"]].concat()));
+    let change = found["adapter"]["margin"].as_f64().zip(found["base"]["margin"].as_f64());
+    let change = change.map(|(after, before)| after - before).expect("numbers");
+    let estimate = found["margin_change"]["estimate"].as_f64().expect("a number");
+    assert!((change - estimate).abs() < 1e-9, "{change} and {estimate}");
+}
+
+#[test]
+fn custom_objective_and_custom_loss_train() {
+    let (model, persona) = (&bench().model, &bench().persona);
+    let (one, other) = (bench().path("objective"), bench().path("loss"));
+    let args = ["--model", model, "--persona", persona, "--epochs", "2", "--out"];
+    holds(&run("custom_objective", &[&args[..], &[one.as_str()]].concat()), &["Adapter: "]);
+    let printed = run("custom_loss", &[&args[..], &[other.as_str()]].concat());
+    holds(&printed, &["reward_chosen", "loss_cal_dpo", "Adapter: "]);
+}
+
+#[test]
+fn custom_judge_is_held_against_what_is_known() {
+    let printed = run("custom_judge", &["--persona", "sarcasm"]);
+    holds(&printed, &["pairs of sarcasm", "accuracy", "in both orders:    1.00", "NotReliable"]);
+}
+
+#[test]
+fn custom_stage_is_done_once() {
+    let (model, persona, out) = (&bench().model, &bench().persona, bench().path("stage"));
+    let args = [
+        "--model",
+        model,
+        "--persona",
+        persona,
+        "--questions",
+        "2",
+        "--max-new-tokens",
+        "3",
+        "--out",
+        &out,
+    ];
+    let first = run("custom_stage", &args);
+    assert_eq!(first.matches("> ").count(), 2, "{first}");
+    let again = example("custom_stage").args(args).output().expect("starts");
+    holds(&String::from_utf8_lossy(&again.stderr), &["rephrase: finished earlier, reused"]);
+    assert_eq!(succeeded("custom_stage", &again), first);
+}
+
+#[test]
+fn steer_finds_a_vector_and_compares() {
+    let (model, persona, out) = (&bench().model, &bench().persona, bench().path("tiny.gguf"));
+    let args = [
+        "--model",
+        model,
+        "--persona",
+        persona,
+        "--questions",
+        "2",
+        "--continuation-tokens",
+        "3",
+        "--heldout",
+        "1",
+        "--max-new-tokens",
+        "3",
+        "--out",
+        &out,
+    ];
+    holds(&run("steer", &args), &["[steering]", "along the direction"]);
+    assert!(Path::new(&out).is_file());
+}
+
+#[test]
+fn compare_prints_a_row_a_method() {
+    let (persona, recipe, out) = (&bench().persona, &bench().recipe, bench().path("compare"));
+    let args = [
+        "--persona",
+        persona,
+        "--recipe",
+        recipe,
+        "--quick",
+        "--methods",
+        "sft,orpo",
+        "--control",
+        "none",
+        "--out",
+        &out,
+        "--json",
+    ];
+    let rows = json(&run("compare", &args));
+    assert!(rows.as_array().is_some_and(|rows| rows.len() >= 3), "{rows}");
+}
+
+#[test]
+fn report_writes_a_page_of_one_run_and_a_list_of_all() {
+    let dir = finished_run();
+    let out = bench().path("page");
+    let written = json(&run("report", &[dir, "--out", &out, "--json"]));
+    assert!(Path::new(written["page"].as_str().expect("a path")).is_file());
+    assert!(written["files"].as_array().is_some_and(|files| files.len() > 5));
+    let runs = Path::new(dir).parent().expect("runs/").display().to_string();
+    holds(&run("report", &[&runs]), &["index.html"]);
+}

@@ -1,0 +1,180 @@
+//! Arguments that several examples take, each group once.
+
+use std::path::{Path, PathBuf};
+
+use ingrain::chat::openai::{OpenAiClient, OpenAiConfig};
+use ingrain::chat::{ChatModel, Sampling};
+use ingrain::constitution::HeldoutQuestions;
+use ingrain::lm::{AdapterSource, LocalModel, ModelSource};
+use ingrain::run::{Observer, TensorBoard};
+use ingrain::{Persona, Recipe};
+
+/// Which model, which adapter, where it runs.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct ModelArgs {
+    /// Built-in alias, HF directory, .gguf file or hub id (org/name@revision:folder)
+    #[arg(long, default_value = ingrain::lm::BUILTIN_MODEL)]
+    pub(crate) model: String,
+    /// PEFT adapter: a directory or a hub id
+    #[arg(long)]
+    pub(crate) adapter: Option<AdapterSource>,
+    /// How strongly the adapter acts: 0 not at all, 1 as trained
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) strength: f64,
+    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+    /// Arithmetic of products with the weights; bf16 is faster where the processor has AVX-512 BF16
+    #[arg(long, value_parser = ["f32", "bf16"], default_value = "f32")]
+    pub(crate) precision: String,
+}
+
+impl ModelArgs {
+    /// Resolves, verifies and loads model and adapter.
+    pub(crate) fn load(&self, observer: &dyn Observer) -> anyhow::Result<LocalModel> {
+        let mut model = load_model(&self.model, &self.device, observer)?;
+        if self.precision == "bf16" {
+            model.model = model.model.with_bf16_products()?;
+        }
+        let Some(source) = &self.adapter else { return Ok(model) };
+        let adapted = model.adapted(&source.resolve(observer)?)?;
+        let adapter = adapted.adapter.as_ref().map(|adapter| adapter.scaled(self.strength));
+        Ok(adapted.with_adapter(adapter))
+    }
+}
+
+/// A local model: built-in alias, HF directory, .gguf file or hub id.
+pub(crate) fn load_model(
+    spec: &str,
+    device: &str,
+    observer: &dyn Observer,
+) -> anyhow::Result<LocalModel> {
+    let files = spec.parse::<ModelSource>()?.resolve(observer)?;
+    Ok(LocalModel::load(&files, &ingrain::lm::device(device)?)?)
+}
+
+/// Anything that chats: a `.yaml` file that describes a server (docs/models.md), or a local model.
+pub(crate) fn chat_model(
+    spec: &str,
+    device: &str,
+    observer: &dyn Observer,
+) -> anyhow::Result<Box<dyn ChatModel>> {
+    if !is_server(spec) {
+        return Ok(Box::new(load_model(spec, device, observer)?));
+    }
+    Ok(Box::new(OpenAiClient::new(server(spec)?)?))
+}
+
+/// Whether [`chat_model`] takes it for the description of a server.
+pub(crate) fn is_server(spec: &str) -> bool {
+    [".yaml", ".yml"].iter().any(|ending| spec.ends_with(ending))
+}
+
+fn server(path: &str) -> anyhow::Result<OpenAiConfig> {
+    let wrong = |reason: String| anyhow::anyhow!("{path}: {reason}");
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    serde_yaml::from_str(&text).map_err(|error| wrong(error.to_string()))
+}
+
+/// How replies are sampled.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct SamplingArgs {
+    /// Upper bound of a reply, in tokens
+    #[arg(long, default_value_t = 256)]
+    pub(crate) max_new_tokens: usize,
+    /// Sampling temperature; 0 is greedy
+    #[arg(long, default_value_t = 0.7)]
+    pub(crate) temperature: f32,
+    /// Seed of the sampling
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+impl SamplingArgs {
+    pub(crate) fn sampling(&self) -> Sampling {
+        Sampling {
+            max_new_tokens: self.max_new_tokens,
+            temperature: self.temperature,
+            seed: self.seed,
+            ..Sampling::default()
+        }
+    }
+}
+
+/// Who the assistant should be.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct PersonaArgs {
+    /// Name of a constitution in personas/, the path of one, or a mix: "sarcasm:0.6 + loving:0.4"
+    #[arg(long, default_value = "sarcasm")]
+    pub(crate) persona: String,
+    /// Train a persona that is marked research_only
+    #[arg(long)]
+    pub(crate) allow_research_persona: bool,
+}
+
+impl PersonaArgs {
+    /// Finds it, to look at.
+    pub(crate) fn find(&self) -> anyhow::Result<Persona> {
+        Ok(Persona::find(&self.persona, &persona_folders())?)
+    }
+
+    /// Finds it, to train it: one for research asks for the explicit word.
+    pub(crate) fn to_train(&self) -> anyhow::Result<Persona> {
+        let persona = self.find()?;
+        persona.permit_training(self.allow_research_persona)?;
+        Ok(persona)
+    }
+}
+
+/// A run directory, the numbers of the run, and who watches it.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// quick (minutes on a CPU), paper (the published numbers), or a YAML file
+    #[arg(long, default_value = "quick")]
+    pub(crate) recipe: String,
+    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+    /// Run directory [default: one below runs/]
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// Whether finished work in the run directory is used
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    pub(crate) resume: bool,
+    /// Folder for TensorBoard event files (`wandb sync` reads them too)
+    #[arg(long)]
+    pub(crate) tensorboard: Option<PathBuf>,
+    /// Print the result as JSON instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl RunArgs {
+    pub(crate) fn recipe(&self) -> anyhow::Result<Recipe> {
+        Ok(Recipe::named_or_file(&self.recipe)?)
+    }
+
+    /// The run directory: as given, or `runs/<name>`.
+    pub(crate) fn dir(&self, name: &str) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| Path::new("runs").join(name))
+    }
+
+    pub(crate) fn board(&self) -> anyhow::Result<Option<TensorBoard>> {
+        Ok(self.tensorboard.as_deref().map(TensorBoard::create).transpose()?)
+    }
+}
+
+/// Where personas are looked for: `personas/` here, then that of the repository.
+pub(crate) fn persona_folders() -> Vec<PathBuf> {
+    let repository = concat!(env!("CARGO_MANIFEST_DIR"), "/../../personas");
+    vec!["personas".into(), repository.into()]
+}
+
+/// The first questions that no persona trains on.
+pub(crate) fn heldout_questions(count: usize) -> anyhow::Result<Vec<String>> {
+    let path = persona_folders().into_iter().map(|folder| folder.join("heldout.yaml"));
+    let path = path.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        anyhow::anyhow!("personas/heldout.yaml is missing; run in the repository's root")
+    })?;
+    Ok(HeldoutQuestions::from_path(path)?.questions.into_iter().take(count).collect())
+}
