@@ -19,9 +19,11 @@ const RUN: usize = 96;
 /// Pairs of a depth that are taken at once: a panel of them is a quarter of a megabyte.
 const BLOCK: usize = 1024;
 
-/// A matrix `B [depth, columns]` in bf16, for `C = A B`.
+/// A matrix `B [depth, columns]` in bf16, for `C = A B` with `A` and `C` in f32.
+///
+/// `A` is rounded to the nearest bf16 on the way in, sums are f32.
 #[derive(Debug)]
-pub(crate) struct Packed {
+pub struct Packed {
     /// Panels of [`PANEL`] columns; in each, pairs of the depth; of each pair, all columns. A value is
     /// two bf16, the even depth in the low half. Zeros fill up the last panel and an odd depth.
     values: Vec<u32>,
@@ -34,7 +36,8 @@ impl Packed {
     ///
     /// # Panics
     /// If there are not `depth` times `columns` values.
-    pub(crate) fn of_rows(values: &[f32], [depth, columns]: [usize; 2]) -> Option<Self> {
+    #[must_use]
+    pub fn of_rows(values: &[f32], [depth, columns]: [usize; 2]) -> Option<Self> {
         assert_eq!(values.len(), depth * columns, "B is [depth, columns]");
         Self::fill([depth, columns], |first, packed| {
             let end = columns.min(first + PANEL);
@@ -48,11 +51,12 @@ impl Packed {
         })
     }
 
-    /// Packs `B` from its transpose `[columns, depth]`, row-major; otherwise as [`Packed::of_rows`].
+    /// Packs `B` from its transpose `[columns, depth]`, row-major; otherwise as [`Self::of_rows`].
     ///
     /// # Panics
     /// If there are not `depth` times `columns` values.
-    pub(crate) fn of_columns(values: &[f32], [depth, columns]: [usize; 2]) -> Option<Self> {
+    #[must_use]
+    pub fn of_columns(values: &[f32], [depth, columns]: [usize; 2]) -> Option<Self> {
         assert_eq!(values.len(), depth * columns, "the transpose of B is [columns, depth]");
         Self::fill([depth, columns], |first, packed| {
             let end = columns.min(first + PANEL);
@@ -84,7 +88,7 @@ impl Packed {
     ///
     /// # Panics
     /// If the sizes do not agree.
-    pub(crate) fn add_product(&self, c: &mut [f32], a: &[f32]) {
+    pub fn add_product(&self, c: &mut [f32], a: &[f32]) {
         let rows = a.len().checked_div(self.depth).unwrap_or(0);
         assert_eq!(a.len(), rows * self.depth, "A is [rows, depth]");
         assert_eq!(c.len(), rows * self.columns, "C is [rows, columns]");

@@ -7,6 +7,7 @@ mod build;
 mod gguf;
 mod hf;
 mod names;
+mod random;
 mod tensor_file;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ pub(crate) use build::build;
 pub(crate) use gguf::GgufWeights;
 pub(crate) use hf::{HfWeights, shard_names};
 pub(crate) use names::{is_vision, norm_path, text_name};
+pub(crate) use random::RandomWeights;
 pub(crate) use tensor_file::TensorFile;
 
 /// Tensors by their HF name, as f32.
