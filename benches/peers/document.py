@@ -43,7 +43,8 @@ def write(name: str, table: str) -> None:
     """Replaces what stands between the markers of that name."""
     page = PAGE.read_text()
     begin, end = f"<!-- bench:{name} -->", f"<!-- /bench:{name} -->"
-    command = f"python benches/peers/compare.py BASE_DIR {shlex.join(sys.argv[2:])}"
+    name_of_script = pathlib.Path(sys.argv[0]).name
+    command = f"python benches/peers/{name_of_script} BASE_DIR {shlex.join(sys.argv[2:])}"
     block = f"{begin}\n`{command}`: {taken()}\n\n{table}\n{end}"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not pattern.search(page):

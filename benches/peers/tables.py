@@ -59,7 +59,19 @@ def step(kind: str, args: argparse.Namespace) -> str:
         lines.append(
             f"| {name} | {statistics.median(seconds):.2f} | {spread} | {peak[name] / 1e9:.2f} | {len(seconds)} |"
         )
+    if not args.only:
+        lines += ["", ratios({name: statistics.median(seconds) for name, seconds in secs.items()}, peak)]
     return "\n".join(lines)
+
+
+def ratios(step_secs: dict[str, float], peak: dict[str, int]) -> str:
+    """Our fastest against the best of each peer, and our smallest memory against TRL's."""
+    best = lambda start: min((name for name in step_secs if name.startswith(start)), key=step_secs.get)
+    ours, trl = best("ingrain"), best("TRL")
+    times = lambda peer: f"{step_secs[peer] / step_secs[ours]:.2f} times as fast as {peer}"
+    peers = ", ".join(map(times, [trl, "lean PyTorch f32", "lean PyTorch bf16"]))
+    share = peak["ingrain f32, smallest"] / peak["TRL f32"]
+    return f"`{ours}` is {peers}. The smallest setting's peak is {share:.3f} of TRL's in f32."
 
 
 def interleaved(chosen: dict, args: argparse.Namespace) -> tuple[dict[str, list[float]], dict[str, int]]:

@@ -62,7 +62,7 @@ pub(crate) fn repetitions(default: usize) -> usize {
 /// What `cargo bench` adds to a command line.
 #[derive(clap::Args)]
 pub(crate) struct Cargo {
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, global = true)]
     bench: bool,
 }
 

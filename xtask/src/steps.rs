@@ -24,6 +24,12 @@ pub(crate) const STEPS: &[Step] = &[
     step("clippy", "no warning in any target", clippy),
     step("doc", "no warning, no broken link in the documentation", doc),
     step("backends", "the optional back ends compile, CUDA too (needs no GPU)", backends),
+    Step {
+        name: "cube",
+        what: "the GPU kernels compute what they should, on wgpu",
+        only_when_named: Some("needs a GPU or Mesa's software GL: `cargo xtask ci cube`"),
+        run: cube,
+    },
 ];
 
 const fn step(name: &'static str, what: &'static str, run: fn(&Workspace) -> Result<()>) -> Step {
@@ -84,5 +90,12 @@ fn doc(workspace: &Workspace) -> Result<()> {
 }
 
 fn backends(workspace: &Workspace) -> Result<()> {
-    run(&mut workspace.cargo(&["check", "--package", "ingrain", "--features", "cuda,ndarray"]))
+    let features = "cuda,fusion,ndarray";
+    let check =
+        ["check", "--package", "ingrain", "--features", features, "--lib", "--bench", "cuda"];
+    run(&mut workspace.cargo(&check))
+}
+
+fn cube(workspace: &Workspace) -> Result<()> {
+    run(&mut workspace.cargo(&["test", "--package", "ingrain-cube", "--features", "wgpu"]))
 }

@@ -27,8 +27,8 @@ impl Linear {
 
     /// `x: [tokens, in]` to `[tokens, out]`.
     pub(crate) fn forward(&self, x: Tensor<2>, lora: Option<&LoraPair>) -> Tensor<2> {
-        let side = lora.map(|pair| pair.forward(x.clone()));
-        let mut y = x.matmul(self.weight.clone().transpose());
+        let side = lora.map(|pair| pair.forward(x.clone(), self.weight.dtype()));
+        let mut y = product(x, self.weight.clone().transpose());
         if let Some(bias) = &self.bias {
             y = y + bias.clone().unsqueeze::<2>();
         }
@@ -39,6 +39,13 @@ impl Linear {
     }
 }
 
+/// `x W` for a weight of any type: `x` is rounded to that type on the way in, the result comes back in
+/// the type of `x`.
+pub(crate) fn product(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    let outer = x.dtype();
+    x.cast(weight.dtype()).matmul(weight).cast(outer)
+}
+
 /// A frozen weight, `[out, in]`, in bf16; `None` where there are no instructions for it.
 pub(crate) fn half(weight: &Tensor<2>) -> Option<Arc<HalfWeight>> {
     HalfWeight::new(Dense::read(weight)?.values(), weight.dims()).map(Arc::new)
@@ -47,7 +54,7 @@ pub(crate) fn half(weight: &Tensor<2>) -> Option<Arc<HalfWeight>> {
 /// `x W^T` for a frozen `W` stored `[out, in]`, fast for few rows too.
 pub(crate) fn times_transposed(x: Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
     let (Some(values), Some(weights)) = (Dense::read(&x), Dense::read(weight)) else {
-        return x.matmul(weight.clone().transpose());
+        return product(x, weight.clone().transpose());
     };
     let ([rows, inputs], [outputs, _]) = (x.dims(), weight.dims());
     let map = Map { weight: weights.values(), half: None, bias: None, inputs, side: None };
