@@ -1,82 +1,181 @@
 //! Selective log-probability against plain log-softmax and gather: time and peak memory.
 //!
-//! 1,024 tokens, 49,152 words, width 576. Runs are interleaved; figures are medians.
+//! 1,024 tokens, 49,152 words, width 576, unless told otherwise. Runs are interleaved; figures are
+//! medians. What would not fit into memory is skipped with a word.
 //!
 //! ```sh
-//! cargo bench --bench logprob
+//! cargo bench -p ingrain --bench logprob -- 5
+//! cargo bench -p ingrain --bench logprob -- 3 --grid
+//! cargo bench -p ingrain --bench logprob -- 3 --tokens 256,1024 --vocab 151936 --hidden 2048
 //! ```
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 mod support;
 
 use burn::tensor::{Device, Distribution, Int, Tensor, activation};
+use clap::Parser;
 use ingrain::lm::selective_logprob;
 
 #[global_allocator]
 static ALLOCATOR: support::Counting = support::Counting;
 
-const TOKENS: usize = 1024;
-const VOCAB: usize = 49_152;
-const HIDDEN: usize = 576;
-
-fn plain(hidden: Tensor<2>, head: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
-    let logits = hidden.matmul(head.transpose());
-    activation::log_softmax(logits, 1).gather(1, targets.reshape([TOKENS, 1])).reshape([TOKENS])
+#[derive(Parser)]
+struct CommandLine {
+    /// Rounds over all cases, after one that is not timed.
+    #[arg(default_value_t = 5)]
+    repetitions: usize,
+    #[arg(long, value_delimiter = ',', default_value = "1024")]
+    tokens: Vec<usize>,
+    #[arg(long, value_delimiter = ',', default_value = "49152")]
+    vocab: Vec<usize>,
+    #[arg(long, value_delimiter = ',', default_value = "576")]
+    hidden: Vec<usize>,
+    /// 256, 1,024 and 8,192 tokens by 32,000, 49,152 and 151,936 words by width 576, 2,048 and 3,584.
+    #[arg(long, conflicts_with_all = ["tokens", "vocab", "hidden"])]
+    grid: bool,
+    /// One JSON line a case in place of tables.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    _cargo: support::Cargo,
 }
 
-fn main() {
+/// One of the four things to time.
+#[derive(Clone, Copy)]
+struct Case {
+    selective: bool,
+    backward: bool,
+}
+
+const CASES: [Case; 4] = [
+    Case { selective: true, backward: false },
+    Case { selective: false, backward: false },
+    Case { selective: true, backward: true },
+    Case { selective: false, backward: true },
+];
+
+impl Case {
+    fn name(self) -> String {
+        let pass = if self.backward { "forward + backward" } else { "forward" };
+        let how = if self.selective { "selective" } else { "plain Burn" };
+        format!("{pass}, {how}")
+    }
+
+    /// About how much it allocates beyond its inputs, in bytes.
+    fn need(self, [tokens, vocab, hidden]: [usize; 3]) -> usize {
+        // Plain: the logits and their logarithm, and a gradient; selective: one chunk of 128 tokens.
+        let rows = match self {
+            Self { selective: true, .. } => tokens.min(128),
+            Self { backward: false, .. } => 2 * tokens,
+            Self { backward: true, .. } => 3 * tokens,
+        };
+        4 * (rows * vocab + 2 * tokens * hidden)
+    }
+
+    fn run(self, inputs: &Inputs) {
+        let Inputs { hidden, head, targets } = inputs;
+        let logps = |hidden: Tensor<2>| match self.selective {
+            true => selective_logprob(hidden, head.clone(), targets.clone(), None),
+            false => plain(hidden, head.clone(), targets.clone()),
+        };
+        if self.backward {
+            let tracked = hidden.clone().autodiff().require_grad();
+            let gradients = logps(tracked.clone()).sum().backward();
+            tracked.grad(&gradients).map(Tensor::into_data);
+        } else {
+            logps(hidden.clone()).into_data();
+        }
+    }
+}
+
+struct Inputs {
+    hidden: Tensor<2>,
+    head: Tensor<2>,
+    targets: Tensor<1, Int>,
+}
+
+fn plain(hidden: Tensor<2>, head: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+    let [tokens] = targets.dims();
+    let logits = hidden.matmul(head.transpose());
+    activation::log_softmax(logits, 1).gather(1, targets.reshape([tokens, 1])).reshape([tokens])
+}
+
+/// What a case cost, or why it did not run.
+type Cost = Result<(Vec<f64>, usize), String>;
+
+fn measure(size: [usize; 3], repetitions: usize) -> [Cost; 4] {
+    let [tokens, vocab, width] = size;
     let device = Device::flex();
-    let hidden = Tensor::<2>::random([TOKENS, HIDDEN], Distribution::Normal(0.0, 1.0), &device);
-    let head = Tensor::<2>::random([VOCAB, HIDDEN], Distribution::Normal(0.0, 0.05), &device);
-    let targets =
-        Tensor::<1, Int>::random([TOKENS], Distribution::Uniform(0.0, VOCAB as f64 - 1.0), &device);
-    let forward = |fused: bool| {
-        let logps = if fused {
-            selective_logprob(hidden.clone(), head.clone(), targets.clone(), None)
-        } else {
-            plain(hidden.clone(), head.clone(), targets.clone())
-        };
-        logps.into_data()
+    let words = Distribution::Uniform(0.0, vocab as f64 - 1.0);
+    let inputs = Inputs {
+        hidden: Tensor::random([tokens, width], Distribution::Normal(0.0, 1.0), &device),
+        head: Tensor::random([vocab, width], Distribution::Normal(0.0, 0.05), &device),
+        targets: Tensor::random([tokens], words, &device),
     };
-    let backward = |fused: bool| {
-        let tracked = hidden.clone().autodiff().require_grad();
-        let logps = if fused {
-            selective_logprob(tracked.clone(), head.clone(), targets.clone(), None)
-        } else {
-            plain(tracked.clone(), head.clone(), targets.clone())
-        };
-        let gradients = logps.sum().backward();
-        tracked.grad(&gradients).map(Tensor::into_data)
-    };
-    let repetitions = support::repetitions(5);
-    let mut rows = [const { (Vec::new(), 0usize) }; 4];
-    for round in 0..=repetitions {
-        for (index, row) in rows.iter_mut().enumerate() {
-            let fused = index % 2 == 0;
-            let (seconds, bytes) = support::measure(|| {
-                if index < 2 {
-                    forward(fused);
-                } else {
-                    backward(fused);
-                }
-            });
-            // The first round warms up.
-            if round > 0 {
-                row.0.push(seconds);
-                row.1 = row.1.max(bytes);
+    // What takes minutes needs no warming up.
+    let (long, warm_up) = (tokens * vocab * width > 1 << 39, 1);
+    let (rounds, warm_up) = if long { (1, 0) } else { (repetitions, warm_up) };
+    let mut costs = CASES.map(|case| match support::available_bytes() {
+        Some(there) if case.need(size) > there / 10 * 9 => {
+            let (need, there) = (support::gib(case.need(size)), support::gib(there));
+            Err(format!("skipped: needs about {need:.0} GiB, {there:.0} GiB are there"))
+        }
+        _ => Ok((Vec::new(), 0)),
+    });
+    for round in 0..rounds + warm_up {
+        for (case, cost) in CASES.iter().zip(&mut costs) {
+            let Ok((seconds, most)) = cost else { continue };
+            let (took, bytes) = support::measure(|| case.run(&inputs));
+            if round >= warm_up {
+                seconds.push(took);
+                *most = bytes.max(*most);
             }
         }
     }
-    println!("{TOKENS} tokens x {VOCAB} words x width {HIDDEN}, median of {repetitions}\n");
-    println!("{:<34}{:>12}{:>16}", "", "ms", "extra MiB");
-    let names = [
-        "forward, selective",
-        "forward, plain",
-        "forward + backward, selective",
-        "forward + backward, plain",
-    ];
-    for (name, (seconds, bytes)) in names.iter().zip(rows) {
-        let ms = support::median(seconds) * 1e3;
-        println!("{name:<34}{ms:>12.0}{:>16.0}", bytes as f64 / (1 << 20) as f64);
+    costs
+}
+
+fn main() {
+    let mut line = CommandLine::parse();
+    if line.grid {
+        line.tokens = vec![256, 1024, 8192];
+        line.vocab = vec![32_000, 49_152, 151_936];
+        line.hidden = vec![576, 2048, 3584];
+    }
+    for &tokens in &line.tokens {
+        for &vocab in &line.vocab {
+            for &hidden in &line.hidden {
+                let costs = measure([tokens, vocab, hidden], line.repetitions);
+                if !line.json {
+                    println!("\n{tokens} tokens x {vocab} words x width {hidden}\n");
+                    println!("{:<34}{:>12}{:>16}", "", "ms", "extra MiB");
+                }
+                for (case, cost) in CASES.into_iter().zip(costs) {
+                    print(line.json, &case.name(), [tokens, vocab, hidden], cost);
+                }
+            }
+        }
+    }
+}
+
+fn print(json: bool, case: &str, [tokens, vocab, hidden]: [usize; 3], cost: Cost) {
+    if json {
+        let (secs, extra_bytes, note) = match cost {
+            Ok((secs, bytes)) => (secs, bytes, None),
+            Err(note) => (Vec::new(), 0, Some(note)),
+        };
+        let row = serde_json::json!({
+            "case": case, "tokens": tokens, "vocab": vocab, "hidden": hidden,
+            "secs": secs, "extra_bytes": extra_bytes, "note": note,
+        });
+        println!("{row}");
+        return;
+    }
+    match cost {
+        Ok((seconds, bytes)) => {
+            let (ms, mib) = (support::median(seconds) * 1e3, support::gib(bytes) * 1024.0);
+            println!("{case:<34}{ms:>12.0}{mib:>16.0}");
+        }
+        Err(note) => println!("{case:<34}{note}"),
     }
 }

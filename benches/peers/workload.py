@@ -1,6 +1,7 @@
 """The training step that every peer is timed on, and how the result is printed.
 
-Pairs of random token ids: `tokens` a sequence (prompt included), so `2 * pairs * tokens` tokens a step.
+Pairs of random token ids: `tokens` a sequence (prompt included), so `2 * pairs * tokens` tokens a step. A
+supervised step takes both sequences of each pair as conversations of their own.
 """
 
 import argparse
@@ -9,24 +10,32 @@ import os
 import random
 import resource
 import statistics
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-LORA = dict(r=64, lora_alpha=128, lora_dropout=0.0, target_modules=TARGETS, task_type="CAUSAL_LM")
 
 
-def parse_args(description: str) -> argparse.Namespace:
+def parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("base", help="Hugging Face directory of the base model")
     parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
-    parser.add_argument("--pairs", type=int, default=4)
-    parser.add_argument("--tokens", type=int, default=256, help="tokens a sequence, prompt included")
-    parser.add_argument("--prompt-tokens", type=int, default=64)
     parser.add_argument("--steps", type=int, default=5, help="timed steps, after one that is not")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--gradient-checkpointing", action="store_true")
-    parser.add_argument("--precompute-reference", action="store_true", help="TRL only")
-    return parser.parse_args()
+    add_shape(parser)
+    return parser
+
+
+def add_shape(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pairs", type=int, default=4)
+    parser.add_argument("--tokens", type=int, default=256, help="tokens a sequence, prompt included")
+    parser.add_argument("--prompt-tokens", type=int, default=64)
+    parser.add_argument("--rank", type=int, default=64, help="of the LoRA; alpha is twice that")
+
+
+def lora(args: argparse.Namespace) -> dict:
+    rank = args.rank
+    return dict(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=TARGETS, task_type="CAUSAL_LM")
 
 
 def make_pairs(args: argparse.Namespace, vocab: int) -> list[dict[str, list[int]]]:
@@ -39,15 +48,29 @@ def make_pairs(args: argparse.Namespace, vocab: int) -> list[dict[str, list[int]
     ]
 
 
+def sequences(pairs: list[dict[str, list[int]]]) -> list[list[int]]:
+    """All chosen sequences, then all rejected ones."""
+    return [p["prompt_ids"] + p[f"{side}_ids"] for side in ("chosen", "rejected") for p in pairs]
+
+
+def versions(*packages: str) -> dict[str, str]:
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
 def report(name: str, args: argparse.Namespace, step_secs: list[float]) -> None:
     """One JSON line; the first step, which allocates, is left out of the median."""
-    packages = ("torch", "transformers", "peft", "trl")
     result = {
         "name": name,
         "step_secs_median": statistics.median(step_secs[1:]),
         "step_secs": step_secs,
         "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "arguments": vars(args),
-        "versions": {package: version(package) for package in packages},
+        "versions": versions("torch", "transformers", "peft", "trl"),
     }
     print(json.dumps(result))

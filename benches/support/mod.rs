@@ -1,5 +1,8 @@
-//! What the benchmarks share: the examples' allocator, counting, and medians.
+//! What the benchmarks share: the examples' allocator, counting, medians, a training step.
 #![allow(dead_code, reason = "each benchmark uses its part")]
+
+pub(crate) mod products;
+pub(crate) mod step;
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,4 +59,35 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 /// Number of repetitions: the first argument that is a number, else `default`.
 pub(crate) fn repetitions(default: usize) -> usize {
     std::env::args().skip(1).find_map(|a| a.parse().ok()).unwrap_or(default)
+}
+
+/// What `cargo bench` adds to a command line.
+#[derive(clap::Args)]
+pub(crate) struct Cargo {
+    #[arg(long, hide = true, global = true)]
+    bench: bool,
+}
+
+/// Bytes in units of 2^30.
+pub(crate) fn gib(bytes: usize) -> f64 {
+    bytes as f64 / f64::from(1 << 30)
+}
+
+/// The exponent `b` of `y = a x^b` through points `(x, y)`, by least squares of the logarithms.
+pub(crate) fn exponent(points: &[(f64, f64)]) -> f64 {
+    let logs: Vec<(f64, f64)> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
+    let count = logs.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| logs.iter().map(of).sum::<f64>() / count;
+    let (x_mean, y_mean) = (mean(|p| p.0), mean(|p| p.1));
+    let moments = logs.iter().fold((0.0, 0.0), |(xy, xx), (x, y)| {
+        (xy + (x - x_mean) * (y - y_mean), xx + (x - x_mean) * (x - x_mean))
+    });
+    moments.0 / moments.1
+}
+
+/// Memory that new work may take without swapping, in bytes; `None` where the system does not tell.
+pub(crate) fn available_bytes() -> Option<usize> {
+    let table = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = table.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()? << 10)
 }

@@ -28,6 +28,12 @@ pub(crate) const STEPS: &[Step] = &[
         "the optional back ends compile, CUDA too (needs no GPU), and without HTTP",
         features,
     ),
+    Step {
+        name: "cube",
+        what: "the GPU kernels compute what they should, on wgpu",
+        only_when_named: Some("needs a GPU or Mesa's software GL: `cargo xtask ci cube`"),
+        run: cube,
+    },
 ];
 
 const fn step(name: &'static str, what: &'static str, run: fn(&Workspace) -> Result<()>) -> Step {
@@ -87,8 +93,13 @@ fn doc(workspace: &Workspace) -> Result<()> {
     run(command.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// One build for both: what speaks HTTP and what computes know nothing of each other.
+/// One build for all: what speaks HTTP and what computes know nothing of each other.
 fn features(workspace: &Workspace) -> Result<()> {
-    let args = ["clippy", "--package", "ingrain", "--no-default-features"];
-    run(workspace.cargo(&args).args(["--features", "cuda,ndarray", "--", "-D", "warnings"]))
+    let args =
+        ["clippy", "--package", "ingrain", "--no-default-features", "--lib", "--bench", "cuda"];
+    run(workspace.cargo(&args).args(["--features", "cuda,fusion,ndarray", "--", "-D", "warnings"]))
+}
+
+fn cube(workspace: &Workspace) -> Result<()> {
+    run(&mut workspace.cargo(&["test", "--package", "ingrain-cube", "--features", "wgpu"]))
 }

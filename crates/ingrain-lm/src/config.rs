@@ -124,7 +124,7 @@ impl DecoderConfig {
         (0..self.head_dim / 2).map(|i| theta.powf(exponent(i))).collect()
     }
 
-    fn validated(self, path: &Path) -> Result<Self, LmError> {
+    pub(crate) fn validated(self, path: &Path) -> Result<Self, LmError> {
         let bad = |reason: String| Err(LmError::file(path, reason));
         for (name, value, limit) in [
             ("vocab_size", self.vocab_size, 1 << 22),

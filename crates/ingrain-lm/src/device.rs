@@ -1,8 +1,21 @@
 //! Which processor runs the model, chosen at run time by name.
 
+#[cfg(feature = "cuda")]
+use burn::backend::DispatchDevice;
 use burn::tensor::Device;
 
 use crate::LmError;
+
+/// Whether it is one of CubeCL's devices, so a GPU.
+pub(crate) fn is_gpu(device: &Device) -> bool {
+    #[cfg(feature = "cuda")]
+    return matches!(device.clone().inner().as_dispatch(), DispatchDevice::Cube(_));
+    #[cfg(not(feature = "cuda"))]
+    {
+        let _ = device;
+        false
+    }
+}
 
 /// The device of that name: `cpu` (Flex, the default), `ndarray`, `cuda` or `cuda:N`.
 ///

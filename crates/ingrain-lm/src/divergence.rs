@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Readout;
 use crate::kernels::{self, Dense, Nodes, divergence};
+use crate::layers::product;
 use crate::logprob::UnitBackward;
 
 /// Tokens a chunk.
@@ -109,7 +110,7 @@ fn compose(policy: &Readout, reference: &Readout, direction: KlDirection) -> Ten
                 Some(cap) => slope * capped.div_scalar(cap).square().neg().add_scalar(1.0),
                 None => slope,
             };
-            units.push(slope.matmul(policy.head.clone()));
+            units.push(product(slope, policy.head.clone()));
         }
     }
     let value = Tensor::cat(values, 0);
@@ -123,7 +124,7 @@ fn compose(policy: &Readout, reference: &Readout, direction: KlDirection) -> Ten
 impl Readout {
     /// `[tokens, vocab]`
     fn logits(&self) -> Tensor<2> {
-        let logits = self.hidden.clone().matmul(self.head.clone().transpose());
+        let logits = product(self.hidden.clone(), self.head.clone().transpose());
         match self.softcap {
             Some(cap) => logits.div_scalar(cap).tanh().mul_scalar(cap),
             None => logits,

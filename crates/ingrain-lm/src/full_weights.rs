@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use crate::layers::{DecoderLayer, Linear, Norm, OutputNorms, QkNorms};
 use crate::weights::norm_path;
@@ -132,7 +132,8 @@ enum Slot<'a> {
 impl Slot<'_> {
     fn get(&self) -> Tensor<2> {
         match self {
-            Self::Matrix(weight) => (**weight).clone(),
+            // What trains is f32, however it was held.
+            Self::Matrix(weight) => (**weight).clone().cast(DType::F32),
             Self::Vector(weight) => (**weight).clone().unsqueeze(),
         }
     }

@@ -35,6 +35,7 @@ pub use full_weights::FullWeights;
 pub use generate::{
     Batch, Choice, Generation, Generator, OnToken, Prompt, ReplyText, ScoredText, Token,
 };
+pub use kernels::bf16::Packed as Bf16Matrix;
 pub use layers::Rotary;
 pub use load::StoredType;
 pub use local::LocalModel;

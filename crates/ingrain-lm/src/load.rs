@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::config::GgufTensors;
 use crate::source::{ModelFiles, ModelFormat};
-use crate::weights::{self, GgufWeights, HfWeights, WeightSource};
+use crate::weights::{self, GgufWeights, HfWeights, RandomWeights, WeightSource};
 use crate::{CausalLm, DecoderConfig, LmError};
 
 const CONFIG_FILE: &str = "config.json";
@@ -24,6 +24,17 @@ impl CausalLm {
             ModelFormat::Directory(dir) => Self::from_hf_dir(dir, device),
             ModelFormat::Gguf(path) => Self::from_gguf(&GgufFile::open(path)?, path, device),
         }
+    }
+
+    /// A model of random weights: matrices with a standard deviation of 0.02, norms one, biases zero.
+    ///
+    /// For measuring shapes; it has learnt nothing. The same `seed` gives the same model on every machine.
+    ///
+    /// # Errors
+    /// [`LmError`] if a number of the configuration is out of range.
+    pub fn random(config: DecoderConfig, seed: u64, device: &Device) -> Result<Self, LmError> {
+        let source = RandomWeights::new(seed);
+        weights::build(config.validated(source.path())?, &source, device)
     }
 
     fn from_hf_dir(dir: &Path, device: &Device) -> Result<Self, LmError> {

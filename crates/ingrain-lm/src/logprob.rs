@@ -1,19 +1,25 @@
 //! Selective log-probability: `log softmax(h W^T)[target]` without the `[tokens, vocab]` tensor.
 
+#[cfg(feature = "cuda")]
+mod cube;
 mod trainable;
 
 use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{DType, Int, Tensor};
 
+use crate::device::is_gpu;
 use crate::kernels::bf16::HalfWeight;
 use crate::kernels::logprob::{self, Problem};
 use crate::kernels::{self, Dense, Nodes};
+use crate::layers::product;
 
 /// Tokens a chunk. 128 rows of a 49,152-word vocabulary are 24 MiB of logits in f32.
 const CHUNK: usize = 128;
+/// On a GPU a product of few rows waits for the weights. Not chosen by measurement yet.
+const GPU_CHUNK: usize = 1024;
 
 /// Log-probability of one target a token, in nats.
 ///
@@ -120,10 +126,11 @@ fn compose(
     }
     let tracked = hidden.is_autodiff();
     let plain = hidden.clone().without_autodiff();
+    let size = if is_gpu(&head.device()) { GPU_CHUNK } else { CHUNK };
     let mut values = Vec::new();
     let mut units = Vec::new();
-    for start in (0..tokens).step_by(CHUNK) {
-        let rows = CHUNK.min(tokens - start);
+    for start in (0..tokens).step_by(size) {
+        let rows = size.min(tokens - start);
         let (value, unit) = chunk(
             plain.clone().narrow(0, start, rows),
             &head,
@@ -150,6 +157,10 @@ fn chunk(
     softcap: Option<f64>,
     with_unit: bool,
 ) -> (Tensor<1>, Option<Tensor<2>>) {
+    #[cfg(feature = "cuda")]
+    if is_gpu(&head.device()) {
+        return cube::chunk(hidden, head, targets, softcap, with_unit);
+    }
     let [rows, _] = hidden.dims();
     let logits = logits(hidden, head.clone(), softcap);
     let index = targets.clone().reshape([rows, 1]);
@@ -161,20 +172,20 @@ fn chunk(
     if !with_unit {
         return (value, None);
     }
-    let target_rows = head.clone().select(0, targets);
+    let target_rows = head.clone().select(0, targets).cast(DType::F32);
     let Some(cap) = softcap else {
         // Dividing after the product touches [rows, hidden] in place of [rows, vocab].
-        let expected = exp.matmul(head.clone()) / total;
+        let expected = product(exp, head.clone()) / total;
         return (value, Some(target_rows - expected));
     };
     let slope = |z: Tensor<2>| z.div_scalar(cap).powi_scalar(2).neg().add_scalar(1.0);
-    let expected = (exp * slope(logits)).matmul(head.clone()) / total;
+    let expected = product(exp * slope(logits), head.clone()) / total;
     (value, Some(target_rows * slope(chosen) - expected))
 }
 
 /// Capped products with every row of the head, `[tokens, vocab]`.
 fn logits(hidden: Tensor<2>, head: Tensor<2>, softcap: Option<f64>) -> Tensor<2> {
-    let logits = hidden.matmul(head.transpose());
+    let logits = product(hidden, head.transpose());
     match softcap {
         Some(cap) => logits.div_scalar(cap).tanh().mul_scalar(cap),
         None => logits,

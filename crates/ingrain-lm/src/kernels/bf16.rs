@@ -26,9 +26,11 @@ const FEW_ROWS: usize = 64;
 /// Products of fewer pairs than this stay on their thread.
 const SMALL: usize = 1 << 16;
 
-/// A matrix `B [depth, columns]` in bf16, for `C = A B`.
+/// A matrix `B [depth, columns]` in bf16, for `C = A B` with `A` and `C` in f32.
+///
+/// `A` is rounded to the nearest bf16 on the way in, sums are f32.
 #[derive(Debug)]
-pub(crate) struct Packed {
+pub struct Packed {
     /// Panels of [`PANEL`] columns; in each, pairs of the depth; of each pair, all columns. A value is
     /// two bf16, the even depth in the low half. Zeros fill up the last panel and an odd depth.
     values: Vec<u32>,
@@ -41,7 +43,8 @@ impl Packed {
     ///
     /// # Panics
     /// If there are not `depth` times `columns` values.
-    pub(crate) fn of_rows(values: &[f32], [depth, columns]: [usize; 2]) -> Option<Self> {
+    #[must_use]
+    pub fn of_rows(values: &[f32], [depth, columns]: [usize; 2]) -> Option<Self> {
         assert_eq!(values.len(), depth * columns, "B is [depth, columns]");
         Self::fill([depth, columns], |first, packed| {
             let end = columns.min(first + PANEL);
@@ -55,11 +58,12 @@ impl Packed {
         })
     }
 
-    /// Packs `B` from its transpose `[columns, depth]`, row-major; otherwise as [`Packed::of_rows`].
+    /// Packs `B` from its transpose `[columns, depth]`, row-major; otherwise as [`Self::of_rows`].
     ///
     /// # Panics
     /// If there are not `depth` times `columns` values.
-    pub(crate) fn of_columns(values: &[f32], [depth, columns]: [usize; 2]) -> Option<Self> {
+    #[must_use]
+    pub fn of_columns(values: &[f32], [depth, columns]: [usize; 2]) -> Option<Self> {
         assert_eq!(values.len(), depth * columns, "the transpose of B is [columns, depth]");
         Self::fill([depth, columns], |first, packed| {
             let end = columns.min(first + PANEL);
@@ -91,7 +95,7 @@ impl Packed {
     ///
     /// # Panics
     /// If the sizes do not agree.
-    pub(crate) fn add_product(&self, c: &mut [f32], a: &[f32]) {
+    pub fn add_product(&self, c: &mut [f32], a: &[f32]) {
         let rows = a.len().checked_div(self.depth).unwrap_or(0);
         assert_eq!(a.len(), rows * self.depth, "A is [rows, depth]");
         assert_eq!(c.len(), rows * self.columns, "C is [rows, columns]");

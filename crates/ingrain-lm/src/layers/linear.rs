@@ -27,8 +27,8 @@ impl Linear {
 
     /// `x: [tokens, in]` to `[tokens, out]`.
     pub(crate) fn forward(&self, x: Tensor<2>, lora: Option<&LoraPair>) -> Tensor<2> {
-        let side = lora.map(|pair| pair.forward(x.clone()));
-        let mut y = x.matmul(self.weight.clone().transpose());
+        let side = lora.map(|pair| pair.forward(x.clone(), self.weight.dtype()));
+        let mut y = product(x, self.weight.clone().transpose());
         if let Some(bias) = &self.bias {
             y = y + bias.clone().unsqueeze::<2>();
         }
@@ -37,6 +37,13 @@ impl Linear {
             None => y,
         }
     }
+}
+
+/// `x W` for a weight of any type: `x` is rounded to that type on the way in, the result comes back in
+/// the type of `x`.
+pub(crate) fn product(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    let outer = x.dtype();
+    x.cast(weight.dtype()).matmul(weight).cast(outer)
 }
 
 /// A frozen weight, `[out, in]`, in bf16; `None` where there are no instructions for it.
@@ -51,7 +58,7 @@ pub(crate) fn times_transposed(
     half: Option<&HalfWeight>,
 ) -> Tensor<2> {
     let (Some(values), Some(weights)) = (Dense::read(&x), Dense::read(weight)) else {
-        return x.matmul(weight.clone().transpose());
+        return product(x, weight.clone().transpose());
     };
     let ([rows, inputs], [outputs, _]) = (x.dims(), weight.dims());
     let map = Map { weight: weights.values(), half, bias: None, inputs, side: None };

@@ -1,10 +1,11 @@
 //! The adapter itself: pairs of low-rank factors, by layer and projection.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 
 use super::{LoraConfig, Projection};
+use crate::layers::product;
 use crate::{CausalLm, LmError};
 
 /// One side path, `scale * (x A^T) B^T`.
@@ -19,11 +20,11 @@ pub(crate) struct LoraPair {
 }
 
 impl LoraPair {
-    /// `x: [tokens, in]` to `[tokens, out]`.
-    pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        x.matmul(self.a.clone().transpose())
-            .mul_scalar(self.scale)
-            .matmul(self.b.clone().transpose())
+    /// `x: [tokens, in]` to `[tokens, out]`, in products of type `inner`.
+    pub(crate) fn forward(&self, x: Tensor<2>, inner: DType) -> Tensor<2> {
+        let factor = |factor: &Tensor<2>| factor.clone().cast(inner).transpose();
+        let narrow = product(x, factor(&self.a)).mul_scalar(self.scale);
+        product(narrow, factor(&self.b))
     }
 
     /// The weight update `scale * B A`, `[out, in]`.

@@ -18,9 +18,9 @@ use crate::weights::pickled_in;
 pub use adapter::AdapterSource;
 pub use builtin::cache_dir;
 pub use hub::HubId;
-pub use wheel::{PinnedFile, PinnedWheel};
 #[cfg(feature = "hub")]
 pub use hub::{RepoKind, Upload, UploadFile};
+pub use wheel::{PinnedFile, PinnedWheel};
 
 /// A model, as a user writes it.
 ///

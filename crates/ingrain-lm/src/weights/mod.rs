@@ -7,6 +7,7 @@ mod build;
 mod gguf;
 mod hf;
 mod names;
+mod random;
 mod tensor_file;
 
 use std::path::Path;
@@ -19,6 +20,7 @@ pub(crate) use gguf::GgufWeights;
 pub use hf::HfWeights;
 pub(crate) use hf::shard_names;
 pub(crate) use names::{is_vision, norm_path, text_name};
+pub(crate) use random::RandomWeights;
 pub(crate) use tensor_file::{TensorFile, pickled_in};
 
 /// Tensors by their HF name, as f32.

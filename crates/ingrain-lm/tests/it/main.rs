@@ -20,4 +20,5 @@ mod logprob;
 mod memory;
 mod merge;
 mod peft;
+mod random;
 mod selftest;
