@@ -96,7 +96,7 @@ fn main() -> ExitCode {
         let found = ReliabilityConfig::default().assess("says-i", &cases, &rulings, &known);
         if let (Some(labels), Some(position)) = (&found.labels, &found.position) {
             println!("{} pairs of {}", labels.cases, persona.name());
-            println!("accuracy against what is known: {}", labels.accuracy);
+            println!("agreement with what is known: {}", labels.observed);
             println!("same verdict in both orders:    {}", position.consistency);
         }
         println!("ties: {}\nstanding: {:?}", found.tie_rate, found.standing);

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::encoder::Weights;
 use crate::head::{BIAS, Head, WEIGHT};
 use crate::{
-    BUILTIN_ENCODER, ClassifierConfig, ClassifierError, Encoder, EncoderFiles, EncoderSource,
+    BUILTIN_ENCODER, ClassifierConfig, ClassifierError, EncoderFiles, EncoderSource,
     PersonaClassifier, TextEncoder, Tuning,
 };
 
