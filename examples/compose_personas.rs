@@ -59,7 +59,8 @@ fn main() -> ExitCode {
         let mut parts: Vec<(&str, Adapter, f64)> = Vec::new();
         for part in &args.parts {
             let (source, weight) = part.rsplit_once(':').context("expected DIR:WEIGHT")?;
-            let weight = weight.parse().with_context(|| format!("{part}: no number at its end"))?;
+            let weight: f64 =
+                weight.parse::<f64>().with_context(|| format!("{part}: no number at its end"))?;
             let dir = source.parse::<AdapterSource>()?.resolve(&observer)?;
             parts.push((source, Adapter::load(&dir, &model.model)?, weight));
         }

@@ -122,9 +122,10 @@ fn objective(run: &RunRecord) -> Option<String> {
 
 fn schedule(run: &RunRecord, at: &str) -> Option<String> {
     let setting = |name: &str| Some(in_words(run.setting(&format!("{at}/{name}"))?));
+    let epochs = setting("epochs")?;
     Some(format!(
-        "{} epochs, batch {}, learning rate {}",
-        setting("epochs")?,
+        "{epochs} epoch{}, batch {}, learning rate {}",
+        if epochs == "1" { "" } else { "s" },
         setting("batch_size")?,
         setting("learning_rate")?
     ))
