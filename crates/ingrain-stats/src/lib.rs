@@ -7,6 +7,7 @@
 //! | is the difference more than chance? | [`Bootstrap`], [`paired_permutation_test`], [`permutation_test`] |
 //! | do raters agree? | [`cohen_kappa`], [`weighted_kappa`], [`krippendorff_alpha`], [`spearman`], [`kendall_tau_b`], [`mean_absolute_error`] |
 //! | what do verdicts of an imperfect judge say? | [`Confusion`], [`length_controlled_win_rate`] |
+//! | are several classes told apart, do items measure one thing? | [`ClassConfusion`], [`cronbach_alpha`] |
 //! | how sure, when prompts repeat? | [`clustered_mean`], [`least_squares`], [`Clusters`] |
 //! | how large must a study be? | [`PowerAnalysis`], [`design_effect`] |
 //!
@@ -36,6 +37,8 @@
 
 mod agreement;
 mod bootstrap;
+mod classes;
+mod consistency;
 mod detection;
 mod error;
 mod interval;
@@ -53,6 +56,8 @@ mod simultaneous;
 
 pub use agreement::{Level, Weights, cohen_kappa, krippendorff_alpha, weighted_kappa};
 pub use bootstrap::{Bootstrap, Clusters, bca_interval};
+pub use classes::ClassConfusion;
+pub use consistency::cronbach_alpha;
 pub use detection::Confusion;
 pub use error::StatsError;
 pub use interval::Interval;

@@ -3,6 +3,7 @@
 use ingrain_chat::{ChatModel, Message, Sampling};
 use ingrain_constitution::{PreferenceStance, PromptSet};
 use ingrain_judge::{Case, Measure, OnConflict, Task, biases};
+use ingrain_run::SuiteReport;
 use ingrain_stats::{
     Bootstrap, BradleyTerry, Comparisons, Elo, ShiftReport, bootstrap_ratings, rating_shifts,
 };
@@ -10,9 +11,10 @@ use serde_json::{Value, json};
 
 use super::Schedule;
 use super::outcomes::{PreferenceOutcomes, rank_agreement};
+use crate::estimates::Estimates;
 use crate::judging::judge_all;
 use crate::replies::{Prompt, collect};
-use crate::{EvalError, Figure, NamedJudge, Suite, SuiteReport, SuiteRun};
+use crate::{EvalError, NamedJudge, Suite, SuiteRun};
 
 /// A model whose preferences are asked.
 #[derive(Clone, Copy)]
@@ -23,7 +25,7 @@ pub struct PreferenceModel<'a> {
     pub model: &'a dyn ChatModel,
 }
 
-/// Revealed preferences before and after training, over one schedule, under all three stances.
+/// Revealed preferences before and after training, over one schedule, under each stance.
 ///
 /// The first model is also asked a second time with other seeds: what moves between its two runs is
 /// noise. Under the stance `random` a model that follows the instruction has no preference: what is left
@@ -40,6 +42,8 @@ pub struct RevealedPreferences<'a> {
     pub after: Vec<PreferenceModel<'a>>,
     /// The choices.
     pub schedule: &'a Schedule,
+    /// How the choice is put. The paper's are all three.
+    pub stances: Vec<PreferenceStance>,
     /// The templates, `preference_system` among them.
     pub prompts: &'a PromptSet,
     /// How replies are sampled; the seed is replaced.
@@ -54,10 +58,48 @@ pub struct RevealedPreferences<'a> {
     pub bootstrap: Bootstrap,
 }
 
-const STANCES: [PreferenceStance; 3] =
+/// The paper's three stances.
+pub const STANCES: [PreferenceStance; 3] =
     [PreferenceStance::FeelsLike, PreferenceStance::Adopt, PreferenceStance::Random];
 
 impl RevealedPreferences<'_> {
+    /// Makes every reply of the model before training that is not there yet (its second ones only with
+    /// `retest`), and judges none: for models and judges that are there one after the other.
+    ///
+    /// # Errors
+    /// Whatever the model or the disk reports.
+    pub fn answer(&self, run: &SuiteRun<'_>, retest: bool) -> Result<(), EvalError> {
+        let PreferenceModel { name, model } = self.before;
+        for &stance in &self.stances {
+            self.replies(run, &format!("{name}/{}", stance.as_str()), model, stance)?;
+            if retest {
+                let place = format!("{}/{}", again(name), stance.as_str());
+                self.replies(run, &place, model, stance)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The reply to each offer.
+    fn replies(
+        &self,
+        run: &SuiteRun<'_>,
+        place: &str,
+        model: &dyn ChatModel,
+        stance: PreferenceStance,
+    ) -> Result<Vec<Option<String>>, EvalError> {
+        let traits = self.schedule.traits();
+        let mut prompts = Vec::new();
+        for (i, offer) in self.schedule.offers().iter().enumerate() {
+            let (first, second) = (&traits[offer.first], &traits[offer.second]);
+            let system = self.prompts.preference_system(first, second, stance)?;
+            let user = Message::user(&self.schedule.messages()[offer.message]);
+            let messages = vec![Message::system(system), user];
+            prompts.push(Prompt { key: format!("{place}/{i}"), messages });
+        }
+        collect(run, &format!("preferences/{place}"), model, &self.sampling, &prompts)
+    }
+
     /// What one model chooses under one stance.
     ///
     /// # Errors
@@ -71,16 +113,7 @@ impl RevealedPreferences<'_> {
     ) -> Result<PreferenceOutcomes, EvalError> {
         let traits = self.schedule.traits();
         let place = format!("{label}/{}", stance.as_str());
-        let mut prompts = Vec::new();
-        for (i, offer) in self.schedule.offers().iter().enumerate() {
-            let (first, second) = (&traits[offer.first], &traits[offer.second]);
-            let system = self.prompts.preference_system(first, second, stance)?;
-            let user = Message::user(&self.schedule.messages()[offer.message]);
-            let messages = vec![Message::system(system), user];
-            prompts.push(Prompt { key: format!("{place}/{i}"), messages });
-        }
-        let stage = format!("preferences/{place}");
-        let replies = collect(run, &stage, model, &self.sampling, &prompts)?;
+        let replies = self.replies(run, &place, model, stance)?;
         let mut cases = Vec::new();
         let mut offers = Vec::new();
         for (i, (offer, reply)) in self.schedule.offers().iter().zip(replies).enumerate() {
@@ -114,13 +147,13 @@ impl RevealedPreferences<'_> {
         &self,
         run: &SuiteRun<'_>,
         stance: PreferenceStance,
-        figures: &mut Vec<Figure>,
+        rows: &mut Estimates,
     ) -> Result<Value, EvalError> {
         let word = stance.as_str();
         let statistic = |what: String| move |source| EvalError::Statistic { what, source };
         let (first, dropped) =
             self.comparisons(run, self.before.name, self.before.model, stance)?;
-        let retest = format!("{} (retest)", self.before.name);
+        let retest = again(self.before.name);
         let (again, again_dropped) = self.comparisons(run, &retest, self.before.model, stance)?;
         let shifts = |after: &Comparisons, name: &str| {
             let what = statistic(format!("{word}: shifts of {name}"));
@@ -137,10 +170,12 @@ impl RevealedPreferences<'_> {
                 .map_err(statistic(format!("{word}: ratings of {name}")))?;
             let ranks = rank_agreement(&sample, &other, &self.bootstrap)
                 .map_err(statistic(format!("{word}: rank correlation of {name}")))?;
-            figures.push(Figure {
-                name: format!("{word}: Spearman of {} and {name}", self.before.name),
-                measure: Measure::Value(ranks.spearman),
-            });
+            rows.push(
+                &format!("{word}: {} and {name}", self.before.name),
+                Some(word),
+                &Measure::Value(ranks.spearman),
+                self.schedule.offers().len(),
+            );
             let report = shifts(&games, name)?;
             let moved = self.moved(&report);
             models.insert(
@@ -167,6 +202,11 @@ impl RevealedPreferences<'_> {
     }
 }
 
+/// The name under which a model is asked a second time.
+fn again(name: &str) -> String {
+    format!("{name} (retest)")
+}
+
 impl Suite for RevealedPreferences<'_> {
     fn run(&self, run: &SuiteRun<'_>) -> Result<SuiteReport, EvalError> {
         if self.judges.is_empty() {
@@ -174,22 +214,46 @@ impl Suite for RevealedPreferences<'_> {
         }
         let names: Vec<&str> = self.judges.iter().map(|judge| judge.name).collect();
         let found = biases(&names, self.teacher, Some(self.before.name));
-        let mut warnings: Vec<String> = found.iter().map(ToString::to_string).collect();
-        let mut figures = Vec::new();
+        let mut limitations: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let mut rows = Estimates::default();
         let mut details = serde_json::Map::new();
         details.insert("traits".into(), json!(self.schedule.traits()));
-        for stance in STANCES {
-            let stance_details = self.stance(run, stance, &mut figures)?;
+        for &stance in &self.stances {
+            let stance_details = self.stance(run, stance, &mut rows)?;
             let noisy = stance_details["retest"]["moved"].as_array().map_or(0, Vec::len);
             if noisy > 0 {
-                warnings.push(format!(
+                limitations.push(format!(
                     "{}: {noisy} traits moved between two runs of the same model",
                     stance.as_str()
                 ));
             }
             details.insert(stance.as_str().into(), stance_details);
         }
-        let suite = "revealed preferences".to_owned();
-        Ok(SuiteReport { suite, figures, warnings, details: details.into() })
+        let (figure, undefined) = rows.figure(
+            [
+                "rank-agreement",
+                "Rank agreement of trait ratings",
+                "1 is the same order of traits as before training. Bars are bootstrap intervals over messages.",
+                "Spearman's correlation",
+            ],
+            None,
+        );
+        limitations.extend(undefined);
+        Ok(SuiteReport {
+            suite: "preferences".to_owned(),
+            title: "Revealed preferences".to_owned(),
+            protocol: format!(
+                "{} choices between two of {} traits over {} messages, the same for every model; a judge \
+                 says which trait a reply shows. Judges: {}.",
+                self.schedule.offers().len(),
+                self.schedule.traits().len(),
+                self.schedule.messages().len(),
+                names.join(", "),
+            ),
+            figures: figure.into_iter().collect(),
+            tables: Vec::new(),
+            limitations,
+            details: details.into(),
+        })
     }
 }
