@@ -1,23 +1,31 @@
 //! Character training of LLM assistants: the facade, the recipe and the pipeline.
 
 mod ablation;
+mod audit;
 mod card;
 mod compare;
 mod error;
+mod experiment;
 mod persona;
 mod pipeline;
 mod recipe;
 mod serving;
+mod steered;
 
 pub use ablation::{IntrospectionAuthor, IntrospectionBase, IntrospectionTexts};
+pub use audit::{Audit, Audited};
 pub use compare::{Comparison, Method, Row};
 pub use error::PipelineError;
+pub use experiment::{
+    Amount, Experiment, ExperimentPlan, JudgePlan, PreferencePlan, Seeds, Span, Way, markdown,
+};
 pub use persona::{Persona, PersonaPart};
 pub use pipeline::{Pipeline, Teacher};
 pub use recipe::{
     DataRecipe, EvaluationRecipe, IntrospectionRecipe, MergeRecipe, Recipe, TrainingPrecision,
 };
 pub use serving::LocalEngine;
+pub use steered::{Steered, SteeringRecipe};
 
 pub use ingrain_chat as chat;
 pub use ingrain_constitution as constitution;
