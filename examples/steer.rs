@@ -21,13 +21,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use ingrain::chat::{Message, Sampling};
-use ingrain::constitution::PromptSet;
-use ingrain::eval::{NEUTRAL_TEXT, perplexity};
 use ingrain::lm::{LocalModel, Overlay, Prompt, Steering};
-use ingrain::steering::{
-    Contrast, ControlVector, Method, ProjectionMonitor, SteeringConfig, SteeringError,
-    StrengthSearch, Tuned, largest_strength,
-};
+use ingrain::steering::{Contrast, ControlVector, Method, ProjectionMonitor, Tuned};
+use ingrain::{Persona, Steered, SteeringRecipe};
 use serde_json::json;
 
 /// Steer a model by a control vector
@@ -81,24 +77,19 @@ fn main() -> ExitCode {
             PromptSet::embedded().teacher_system(persona.constitution(), "the assistant")?;
         let lab = Lab { model: &model, system: &system, seed: args.seed };
 
-        let questions: Vec<String> = ingrain::data::Prompt::of_constitution(persona.constitution())
-            .into_iter()
-            .map(|prompt| prompt.text)
-            .take(args.questions)
-            .collect();
-        let contrasts = lab.contrasts(&questions, args.continuation_tokens)?;
-        let method = match args.method {
-            MethodArg::PcaCenter => Method::PcaCenter,
-            MethodArg::MeanDifference => Method::MeanDifference,
+        let questions: Vec<String> =
+            persona.constitution().questions().map(str::to_owned).collect();
+        let recipe = SteeringRecipe {
+            questions: args.questions,
+            continuation_tokens: args.continuation_tokens,
+            method: match args.method {
+                MethodArg::PcaCenter => Method::PcaCenter,
+                MethodArg::MeanDifference => Method::MeanDifference,
+            },
+            max_perplexity_ratio: args.max_perplexity_ratio,
+            seed: args.seed,
         };
-        let config = SteeringConfig { method, ..SteeringConfig::default() };
-        let overlay = model.adapter.as_ref();
-        let vector = ControlVector::find(&model.model, &contrasts, &config, overlay)?;
-        let search =
-            StrengthSearch { max_ratio: args.max_perplexity_ratio, ..StrengthSearch::default() };
-        let tuned = largest_strength(&search, |strength| {
-            lab.perplexity(Some(&vector.steering(&model.model, strength)?))
-        })?;
+        let Steered { vector, tuned } = recipe.find(&model, &system, &questions)?;
         if let Some(out) = &args.out {
             vector.save(out)?;
         }
@@ -138,20 +129,6 @@ struct Comparison {
 }
 
 impl Lab<'_> {
-    /// Every question with the replies of the prompted and of the plain model, so that neither side is
-    /// the one whose words the contrasts know.
-    fn contrasts(&self, questions: &[String], tokens: usize) -> anyhow::Result<Vec<Contrast>> {
-        let mut contrasts = Vec::new();
-        for prompted in [true, false] {
-            for (question, reply) in
-                questions.iter().zip(self.replies(questions, prompted, None, tokens)?)
-            {
-                contrasts.push(Contrast::new(self.model, self.system, question, &reply)?);
-            }
-        }
-        Ok(contrasts)
-    }
-
     fn replies(
         &self,
         questions: &[String],
@@ -176,12 +153,6 @@ impl Lab<'_> {
         done.sort_by_key(|(index, _)| *index);
         let text = |(_, reply)| Ok(self.model.text(&reply, &[])?);
         done.into_iter().map(text).collect()
-    }
-
-    /// On neutral text.
-    fn perplexity(&self, steering: Option<&Steering>) -> Result<f64, SteeringError> {
-        perplexity(&self.model.with_steering(steering.cloned()), NEUTRAL_TEXT)
-            .map_err(|error| SteeringError::Strength(error.to_string()))
     }
 
     fn compare(

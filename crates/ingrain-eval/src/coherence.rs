@@ -3,27 +3,17 @@
 //! A judge who knows the constitution compares replies of the subject with those of each other method
 //! to the same questions, in both orders.
 
-use ingrain_chat::{ChatModel, Message, Sampling};
+use ingrain_chat::{Message, Sampling};
 use ingrain_judge::{Case, Label, OnConflict, Task, Verdict, biases, win_rate};
-use ingrain_run::write_jsonl;
+use ingrain_run::{SuiteReport, write_jsonl};
 use ingrain_stats::Bootstrap;
 use serde_json::json;
 
 use crate::error::unlike;
+use crate::estimates::Estimates;
 use crate::judging::Judging;
 use crate::replies::{Prompt, collect};
-use crate::{EvalError, Figure, NamedJudge, Suite, SuiteReport, SuiteRun};
-
-/// A way to give an assistant a character: a model, with or without a system prompt.
-#[derive(Clone)]
-pub struct Method<'a> {
-    /// What it is called in reports: `distilled`, `system prompt`, ...
-    pub name: &'a str,
-    /// Who answers.
-    pub model: &'a dyn ChatModel,
-    /// What the model is told first.
-    pub system: Option<String>,
-}
+use crate::{EvalError, Method, NamedJudge, Suite, SuiteRun};
 
 /// Pairwise coherence of one method against others.
 ///
@@ -102,11 +92,11 @@ impl Suite for Coherence<'_> {
         unlike(methods.chain([self.subject.name]))?;
         unlike(names.iter().copied())?;
         let own = self.replies(run, &self.subject)?;
-        let mut warnings: Vec<String> = biases(&names, self.teacher, self.model.as_slice())
+        let mut limitations: Vec<String> = biases(&names, self.teacher, self.model.as_slice())
             .iter()
             .map(ToString::to_string)
             .collect();
-        let (mut figures, mut details) = (Vec::new(), serde_json::Map::new());
+        let (mut rows, mut details) = (Estimates::default(), serde_json::Map::new());
         let mut compared = Vec::new();
         let judging = Judging {
             judges: &self.judges,
@@ -120,20 +110,19 @@ impl Suite for Coherence<'_> {
             let cases = self.cases(other, &own, &theirs);
             let missing = self.questions.len() - cases.len();
             if missing > 0 {
-                warnings.push(format!("{}: {missing} questions lack a reply", other.name));
+                limitations.push(format!("{}: {missing} questions lack a reply", other.name));
             }
             let judged = judging.run(run, &cases)?;
             for doubt in judged.doubts() {
-                if !warnings.contains(&doubt) {
-                    warnings.push(doubt);
+                if !limitations.contains(&doubt) {
+                    limitations.push(doubt);
                 }
             }
             compared.extend(cases.iter().cloned());
             let name = format!("{} against {}", self.subject.name, other.name);
-            figures.push(Figure {
-                name: format!("win rate of {name}, ties half"),
-                measure: win_rate(&self.bootstrap, &cases, &judged.decisions),
-            });
+            let settled = judged.decisions.iter().filter(|d| d.verdict().is_some()).count();
+            let measure = win_rate(&self.bootstrap, &cases, &judged.decisions);
+            rows.push(&name, Some(other.name), &measure, settled);
             details.insert(
                 name,
                 json!({
@@ -147,7 +136,30 @@ impl Suite for Coherence<'_> {
         }
         // For human labels of the very same pairs.
         write_jsonl(run.dir.join("cases.jsonl"), &compared)?;
-        let suite = "coherence".to_owned();
-        Ok(SuiteReport { suite, figures, warnings, details: details.into() })
+        let (figure, undefined) = rows.figure(
+            [
+                "win-rates",
+                "Win rates",
+                "Bars are bootstrap intervals over questions; Wilson's where all verdicts agree.",
+                "wins of settled cases, ties half",
+            ],
+            Some(0.5),
+        );
+        limitations.extend(undefined);
+        Ok(SuiteReport {
+            suite: "coherence".to_owned(),
+            title: "Coherence".to_owned(),
+            protocol: format!(
+                "{} questions; a judge that knows the constitution compares the replies of {} with those \
+                 of each other method, in both orders. Judges: {}.",
+                self.questions.len(),
+                self.subject.name,
+                names.join(", "),
+            ),
+            figures: figure.into_iter().collect(),
+            tables: Vec::new(),
+            limitations,
+            details: details.into(),
+        })
     }
 }

@@ -55,6 +55,32 @@ pub enum EvalError {
         /// Why it cannot.
         source: StatsError,
     },
+    /// A set of scenarios that cannot be used.
+    #[error("scenarios of {origin}: {reason}")]
+    Scenario {
+        /// The file or suite.
+        origin: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An inventory that cannot be used.
+    #[error("inventory {origin}: {reason}")]
+    Inventory {
+        /// The file.
+        origin: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A line of a benchmark that has not the fields of its publisher.
+    #[error("{}:{line}: {reason}", path.display())]
+    Benchmark {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is missing.
+        reason: String,
+    },
     /// Somebody asked to stop.
     #[error("interrupted; start again to go on where it stopped")]
     Interrupted,

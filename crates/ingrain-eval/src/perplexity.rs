@@ -1,11 +1,8 @@
-//! Perplexity on a fixed neutral text: the guard on general ability.
+//! Perplexity of a text in windows: the guard on general ability, beside [`Capabilities`](crate::Capabilities).
 
 use ingrain_lm::{LocalModel, TokenSequence};
 
 use crate::EvalError;
-
-/// About 590 words of plain description, written for this crate. Nothing trains on it.
-pub const NEUTRAL_TEXT: &str = include_str!("../data/neutral.txt");
 
 /// Tokens a window. Each window starts afresh, with the tokenizer's own start token where it has one.
 const WINDOW: usize = 256;

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use ingrain_chat::{ChatModel, ChatRequest, FinishReason, Message, Sampling};
+use ingrain_chat::{ChatError, ChatModel, ChatRequest, FinishReason, Message, Sampling};
 use ingrain_run::{Event, JsonlStore, Keyed, derive_seed};
 use serde::{Deserialize, Serialize};
 
+use crate::numbers::content_hash;
 use crate::{EvalError, SuiteRun};
 
 /// So many failures without a success between, and generation stops.
@@ -15,8 +16,10 @@ const GIVE_UP_AFTER: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reply {
     pub(crate) key: String,
-    /// The whole conversation that it answers.
-    pub(crate) messages: Vec<Message>,
+    /// The last message of the conversation that it answers, for people who read the file.
+    pub(crate) asked: String,
+    /// Hash of the whole conversation.
+    pub(crate) prompt: String,
     pub(crate) reply: String,
     /// Whether it ended by itself.
     pub(crate) finished: bool,
@@ -47,7 +50,8 @@ pub(crate) fn collect(
         .map_err(|error| ingrain_run::RunError::io(run.dir, "create", error))?;
     let mut store = JsonlStore::<Reply>::open(&path)?;
     for prompt in prompts {
-        if store.get(&prompt.key)?.is_some_and(|reply| reply.messages != prompt.messages) {
+        let hash = content_hash(&prompt.messages);
+        if store.get(&prompt.key)?.is_some_and(|reply| reply.prompt != hash) {
             return Err(EvalError::OtherPrompts { path });
         }
     }
@@ -56,6 +60,7 @@ pub(crate) fn collect(
     let (total, unit) = (Some(prompts.len() as u64), "replies".to_owned());
     run.observer.on_event(&Event::StageStarted { stage: stage.to_owned(), total, unit });
     let (mut failures, mut tokens) = (0, 0);
+    let mut done = (prompts.len() - open.len()) as u64;
     for batch in open.chunks(run.batch_size.max(1)) {
         if run.interrupt.is_requested() {
             return Err(EvalError::Interrupted);
@@ -75,12 +80,15 @@ pub(crate) fn collect(
                     let Prompt { key, messages } = &prompts[i];
                     let record = Reply {
                         key: key.clone(),
-                        messages: messages.clone(),
+                        asked: messages.last().map_or_else(String::new, |m| m.content.clone()),
+                        prompt: content_hash(messages),
                         reply: reply.text,
                         finished: reply.finish == FinishReason::Stop,
                     };
+                    done += 1;
                     stop = store.append(&record).err().map(EvalError::from);
                 }
+                Err(ChatError::Interrupted) => stop = Some(EvalError::Interrupted),
                 Err(source) => {
                     failures += 1;
                     if failures >= GIVE_UP_AFTER {
@@ -92,7 +100,6 @@ pub(crate) fn collect(
         if let Some(error) = stop {
             return Err(error);
         }
-        let done = store.len() as u64;
         run.observer.on_event(&Event::Progress { stage: stage.to_owned(), done, tokens });
     }
     store.sync()?;

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use ingrain_judge::{Judge, Measure};
-use ingrain_run::{Interrupt, Observer};
-use serde::{Deserialize, Serialize};
+use ingrain_judge::Judge;
+use ingrain_run::{Interrupt, Observer, SuiteReport};
 
 use crate::EvalError;
 
@@ -21,28 +20,6 @@ pub struct SuiteRun<'a> {
     pub observer: &'a dyn Observer,
     /// Looked at between batches.
     pub interrupt: &'a Interrupt,
-}
-
-/// One figure of a report.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Figure {
-    /// What it says, with the method or model it is about.
-    pub name: String,
-    /// Its value.
-    pub measure: Measure,
-}
-
-/// What a suite found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SuiteReport {
-    /// Name of the suite.
-    pub suite: String,
-    /// The figures that a summary shows.
-    pub figures: Vec<Figure>,
-    /// What a reader must know before believing them.
-    pub warnings: Vec<String>,
-    /// Everything else, by suite.
-    pub details: serde_json::Value,
 }
 
 /// An evaluation.

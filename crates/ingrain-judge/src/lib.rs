@@ -57,6 +57,7 @@
 //! This crate knows no tensors and no HTTP.
 
 mod agreement;
+mod brief;
 mod case;
 mod choice_judge;
 mod decision;
@@ -75,6 +76,7 @@ mod text_judge;
 mod verdict;
 
 pub use agreement::{Agreement, Detection, InterJudge, JudgePair};
+pub use brief::Brief;
 pub use case::{Case, Order, Question, Task};
 pub use choice_judge::ChoiceJudge;
 pub use decision::{Bias, Decision, OnConflict, Panel, biases, decide};

@@ -197,6 +197,40 @@ impl LocalModel {
         Ok(scores)
     }
 
+    /// As [`score`](Self::score); but where several sequences next to each other are the same prompt with
+    /// short completions, the prompt is read once for all of them.
+    ///
+    /// For judges and multiple choice, whose answers are a few tokens behind a long question.
+    ///
+    /// # Errors
+    /// As [`score`](Self::score).
+    pub fn score_sharing(&self, sequences: &[TokenSequence]) -> Result<Vec<Vec<f32>>, LmError> {
+        let mut scores = vec![Vec::new(); sequences.len()];
+        let (mut rest, mut start) = (Vec::new(), 0);
+        while start < sequences.len() {
+            let prompt = prompt_of(&sequences[start]);
+            let alike = sequences[start..].iter().take_while(|s| prompt_of(s) == prompt).count();
+            let group = start..start + alike;
+            let options: Vec<Vec<u32>> =
+                sequences[group.clone()].iter().map(|s| s.ids[prompt.len()..].to_vec()).collect();
+            let behind: usize = options.iter().map(Vec::len).sum();
+            let worth = 2 * behind < (alike - 1) * prompt.len();
+            if worth && options.iter().all(|option| !option.is_empty()) {
+                let choice = self.model.choose(prompt, &options, self.overlay())?;
+                group.zip(choice.logprobs).for_each(|(index, logprobs)| scores[index] = logprobs);
+            } else {
+                rest.extend(group);
+            }
+            start += alike;
+        }
+        let others: Vec<TokenSequence> =
+            rest.iter().map(|&index| sequences[index].clone()).collect();
+        for (index, score) in rest.into_iter().zip(self.score(&others)?) {
+            scores[index] = score;
+        }
+        Ok(scores)
+    }
+
     /// One forward pass over some of the sequences.
     fn score_pass(&self, sequences: &[TokenSequence], indices: &[usize]) -> Vec<Vec<f32>> {
         let members: Vec<&TokenSequence> = indices.iter().map(|&i| &sequences[i]).collect();
@@ -318,6 +352,12 @@ impl LocalModel {
     }
 }
 
+/// What stands before a sequence's completion.
+fn prompt_of(sequence: &TokenSequence) -> &[u32] {
+    let end = sequence.completion.iter().position(|&is| is).unwrap_or(sequence.ids.len());
+    &sequence.ids[..end]
+}
+
 impl Scorer for LocalModel {
     fn logprobs(&self, requests: &[ScoreRequest]) -> Vec<Result<Score, ChatError>> {
         let invalid = |e: LmError| ChatError::InvalidRequest(e.to_string());
@@ -333,7 +373,7 @@ impl Scorer for LocalModel {
             .collect();
         let good: Vec<TokenSequence> =
             sequences.iter().filter_map(|s| s.as_ref().ok().cloned()).collect();
-        let scores = match self.score(&good) {
+        let scores = match self.score_sharing(&good) {
             Ok(scores) => scores,
             Err(e) => {
                 return requests.iter().map(|_| Err(ChatError::Model(e.to_string()))).collect();

@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 ///     }],
 ///     tables: vec![],
 ///     limitations: vec!["The classifier has seen no other method.".into()],
+///     details: serde_json::Value::Null,
 /// };
 /// let json = serde_json::to_string(&robustness)?;
 /// assert!(json.contains(r#""kind":"estimates""#));
@@ -59,6 +60,9 @@ pub struct SuiteReport {
     /// What the figures do not show, a sentence each.
     #[serde(default)]
     pub limitations: Vec<String>,
+    /// Everything else that the suite found, for programs; no report draws it.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub details: serde_json::Value,
 }
 
 /// A chart with the words around it.

@@ -68,6 +68,9 @@ pub enum PipelineError {
     /// Evaluation.
     #[error(transparent)]
     Eval(#[from] ingrain_eval::EvalError),
+    /// Steering.
+    #[error(transparent)]
+    Steering(#[from] ingrain_steering::SteeringError),
     /// The report.
     #[error(transparent)]
     Report(#[from] ingrain_report::ReportError),

@@ -43,16 +43,19 @@
 
 mod ablation;
 mod answerer;
+mod audit;
 mod card;
 mod compare;
 mod data_run;
 mod error;
 mod export;
 mod labelled;
+mod experiment;
 mod persona;
 mod pipeline;
 mod recipe;
 mod serving;
+mod steered;
 
 #[cfg(feature = "openai")]
 pub use ablation::ServedStudent;
@@ -60,11 +63,15 @@ pub use ablation::{IntrospectionAuthor, IntrospectionBase, IntrospectionTexts};
 #[cfg(feature = "openai")]
 pub use answerer::BatchSource;
 pub use answerer::{Answerer, Opening, ReplySource};
+pub use audit::{Audit, Audited};
 pub use compare::{Comparison, Method, Row};
 pub use data_run::{Assumptions, DataRun, DataSummary};
 pub use error::PipelineError;
 pub use export::{export_run_distillation, export_run_introspection, training_terms};
 pub use labelled::labelled_replies;
+pub use experiment::{
+    Amount, Experiment, ExperimentPlan, JudgePlan, PreferencePlan, Seeds, Span, Way, markdown,
+};
 pub use persona::{Persona, PersonaPart};
 pub use pipeline::{Pipeline, Teacher};
 pub use recipe::{
@@ -72,6 +79,7 @@ pub use recipe::{
     IntrospectionRecipe, MergeRecipe, Recipe, RejectedReplies, StartFrom, TrainingPrecision,
 };
 pub use serving::LocalEngine;
+pub use steered::{Steered, SteeringRecipe};
 
 pub use ingrain_chat as chat;
 pub use ingrain_classifier as classifier;

@@ -6,7 +6,7 @@ use ingrain_judge::{Case, InterJudge, OnConflict, Reliability, Task};
 use ingrain_stats::Comparisons;
 use serde_json::{Value, json};
 
-use super::{PreferenceOutcomes, RevealedPreferences, Schedule};
+use super::{PreferenceModel, PreferenceOutcomes, RevealedPreferences, Schedule};
 use crate::judging::{Judged, Judging};
 use crate::replies::{Prompt, collect};
 use crate::{EvalError, SuiteRun};
@@ -50,7 +50,44 @@ impl RevealedPreferences<'_> {
         Ok(self.asked(run, label, model, stance)?.outcomes)
     }
 
-    /// The same, with what is to be known of the judges.
+    /// Makes every reply of the model before training that is not there yet (its second ones only with
+    /// `retest`), and judges none: for models and judges that are there one after the other.
+    ///
+    /// # Errors
+    /// Whatever the model or the disk reports.
+    pub fn answer(&self, run: &SuiteRun<'_>, retest: bool) -> Result<(), EvalError> {
+        let PreferenceModel { name, model } = self.before;
+        for &stance in &self.stances {
+            self.replies(run, &format!("{name}/{}", stance.as_str()), model, stance)?;
+            if retest {
+                let place = format!("{}/{}", self.retest(), stance.as_str());
+                self.replies(run, &place, model, stance)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The reply to each offer.
+    fn replies(
+        &self,
+        run: &SuiteRun<'_>,
+        place: &str,
+        model: &dyn ChatModel,
+        stance: PreferenceStance,
+    ) -> Result<Vec<Option<String>>, EvalError> {
+        let traits = self.schedule.traits();
+        let mut prompts = Vec::new();
+        for (i, offer) in self.schedule.offers().iter().enumerate() {
+            let (first, second) = (&traits[offer.first], &traits[offer.second]);
+            let system = self.prompts.preference_system(first, second, stance)?;
+            let user = Message::user(&self.schedule.messages()[offer.message]);
+            let messages = vec![Message::system(system), user];
+            prompts.push(Prompt { key: format!("{place}/{i}"), messages });
+        }
+        collect(run, &format!("preferences/{place}"), model, &self.sampling, &prompts)
+    }
+
+    /// The same as [`ask`](Self::ask), with what is to be known of the judges.
     pub(super) fn asked(
         &self,
         run: &SuiteRun<'_>,
@@ -60,16 +97,7 @@ impl RevealedPreferences<'_> {
     ) -> Result<Asked, EvalError> {
         let traits = self.schedule.traits();
         let place = format!("{label}/{}", stance.as_str());
-        let mut prompts = Vec::new();
-        for (i, offer) in self.schedule.offers().iter().enumerate() {
-            let (first, second) = (&traits[offer.first], &traits[offer.second]);
-            let system = self.prompts.preference_system(first, second, stance)?;
-            let user = Message::user(&self.schedule.messages()[offer.message]);
-            let messages = vec![Message::system(system), user];
-            prompts.push(Prompt { key: format!("{place}/{i}"), messages });
-        }
-        let stage = format!("preferences/{place}");
-        let replies = collect(run, &stage, model, &self.sampling, &prompts)?;
+        let replies = self.replies(run, &place, model, stance)?;
         let mut cases = Vec::new();
         let mut offers = Vec::new();
         for (i, (offer, reply)) in self.schedule.offers().iter().zip(replies).enumerate() {

@@ -11,4 +11,4 @@ mod suite;
 
 pub use outcomes::{PreferenceOutcomes, RankAgreement, rank_agreement};
 pub use schedule::{Offer, Schedule, TRAITS};
-pub use suite::{PreferenceModel, RevealedPreferences};
+pub use suite::{PreferenceModel, RevealedPreferences, STANCES};

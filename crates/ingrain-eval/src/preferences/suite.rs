@@ -3,6 +3,7 @@
 use ingrain_chat::{ChatModel, Sampling};
 use ingrain_constitution::{PreferenceStance, PromptSet};
 use ingrain_judge::{Measure, Standing, biases};
+use ingrain_run::SuiteReport;
 use ingrain_stats::{
     Bootstrap, BradleyTerry, Comparisons, Elo, RatingSample, ShiftReport, bootstrap_ratings,
     rating_shifts,
@@ -12,7 +13,8 @@ use serde_json::{Value, json};
 use super::Schedule;
 use super::outcomes::rank_agreement;
 use crate::error::unlike;
-use crate::{EvalError, Figure, NamedJudge, Suite, SuiteReport, SuiteRun};
+use crate::estimates::Estimates;
+use crate::{EvalError, NamedJudge, Suite, SuiteRun};
 
 /// A model whose preferences are asked.
 #[derive(Clone, Copy)]
@@ -23,7 +25,7 @@ pub struct PreferenceModel<'a> {
     pub model: &'a dyn ChatModel,
 }
 
-/// Revealed preferences before and after training, over one schedule, under all three stances.
+/// Revealed preferences before and after training, over one schedule, under each stance.
 ///
 /// The first model is also asked a second time with other seeds: what moves between its two runs is
 /// noise. Under the stance `random` a model that follows the instruction has no preference: what is left
@@ -40,6 +42,8 @@ pub struct RevealedPreferences<'a> {
     pub after: Vec<PreferenceModel<'a>>,
     /// The choices.
     pub schedule: &'a Schedule,
+    /// How the choice is put. The paper's are all three.
+    pub stances: Vec<PreferenceStance>,
     /// The templates, `preference_system` among them.
     pub prompts: &'a PromptSet,
     /// How replies are sampled; the seed is replaced.
@@ -54,12 +58,13 @@ pub struct RevealedPreferences<'a> {
     pub bootstrap: Bootstrap,
 }
 
-const STANCES: [PreferenceStance; 3] =
+/// The paper's three stances.
+pub const STANCES: [PreferenceStance; 3] =
     [PreferenceStance::FeelsLike, PreferenceStance::Adopt, PreferenceStance::Random];
 
 impl RevealedPreferences<'_> {
     /// What the second run of the first model is called.
-    fn retest(&self) -> String {
+    pub(super) fn retest(&self) -> String {
         format!("{} (retest)", self.before.name)
     }
 
@@ -68,7 +73,7 @@ impl RevealedPreferences<'_> {
         &self,
         run: &SuiteRun<'_>,
         stance: PreferenceStance,
-        figures: &mut Vec<Figure>,
+        rows: &mut Estimates,
     ) -> Result<Value, EvalError> {
         let word = stance.as_str();
         let statistic = |what: String| move |source| EvalError::Statistic { what, source };
@@ -93,7 +98,7 @@ impl RevealedPreferences<'_> {
             let asked = self.asked(run, name, *model, stance)?;
             let games = asked.games(self.schedule)?;
             let sample = ratings(&games, name)?;
-            let ranks = self.ranks(word, (name, &sample), &samples, figures)?;
+            let ranks = self.ranks(word, (name, &sample), &samples, rows)?;
             samples.push((name, sample));
             let report = shifts(&games, name)?;
             models.insert(
@@ -128,14 +133,16 @@ impl RevealedPreferences<'_> {
         word: &str,
         (name, sample): (&str, &RatingSample),
         earlier: &[(&str, RatingSample)],
-        figures: &mut Vec<Figure>,
+        rows: &mut Estimates,
     ) -> Result<Value, EvalError> {
         let mut ranks = serde_json::Map::new();
         for (other, other_sample) in earlier {
             let what = format!("{word}: Spearman of {other} and {name}");
             let agreement = rank_agreement(other_sample, sample, &self.bootstrap)
                 .map_err(|source| EvalError::Statistic { what: what.clone(), source })?;
-            figures.push(Figure { name: what, measure: Measure::Value(agreement.spearman) });
+            let pair = format!("{word}: {other} and {name}");
+            let measure = Measure::Value(agreement.spearman);
+            rows.push(&pair, Some(word), &measure, self.schedule.offers().len());
             ranks.insert((*other).to_owned(), json!(agreement));
         }
         Ok(ranks.into())
@@ -160,24 +167,49 @@ impl Suite for RevealedPreferences<'_> {
         unlike(labels.into_iter().chain(self.after.iter().map(|model| model.name)))?;
         unlike(names.iter().copied())?;
         let found = biases(&names, self.teacher, &models);
-        let mut warnings: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let mut limitations: Vec<String> = found.iter().map(ToString::to_string).collect();
         // Single-word traits have no labels to hold a judge against.
-        warnings.extend(names.iter().map(|name| format!("judge {name} is {}", Standing::Unknown)));
-        let mut figures = Vec::new();
+        let unknown = names.iter().map(|name| format!("judge {name} is {}", Standing::Unknown));
+        limitations.extend(unknown);
+        let mut rows = Estimates::default();
         let mut details = serde_json::Map::new();
         details.insert("traits".into(), json!(self.schedule.traits()));
-        for stance in STANCES {
-            let stance_details = self.stance(run, stance, &mut figures)?;
+        for &stance in &self.stances {
+            let stance_details = self.stance(run, stance, &mut rows)?;
             let noisy = stance_details["retest"]["moved"].as_array().map_or(0, Vec::len);
             if noisy > 0 {
-                warnings.push(format!(
+                limitations.push(format!(
                     "{}: {noisy} traits moved between two runs of the same model",
                     stance.as_str()
                 ));
             }
             details.insert(stance.as_str().into(), stance_details);
         }
-        let suite = "revealed preferences".to_owned();
-        Ok(SuiteReport { suite, figures, warnings, details: details.into() })
+        let (figure, undefined) = rows.figure(
+            [
+                "rank-agreement",
+                "Rank agreement of trait ratings",
+                "1 is the same order of traits as before training. Bars are bootstrap intervals over messages.",
+                "Spearman's correlation",
+            ],
+            None,
+        );
+        limitations.extend(undefined);
+        Ok(SuiteReport {
+            suite: "preferences".to_owned(),
+            title: "Revealed preferences".to_owned(),
+            protocol: format!(
+                "{} choices between two of {} traits over {} messages, the same for every model; a judge \
+                 says which trait a reply shows. Judges: {}.",
+                self.schedule.offers().len(),
+                self.schedule.traits().len(),
+                self.schedule.messages().len(),
+                names.join(", "),
+            ),
+            figures: figure.into_iter().collect(),
+            tables: Vec::new(),
+            limitations,
+            details: details.into(),
+        })
     }
 }

@@ -3,7 +3,7 @@
 use ingrain_chat::{Sampling, Scripted};
 use ingrain_eval::{Coherence, EvalError, Method, NamedJudge, Suite};
 use ingrain_judge::{Label, OnConflict, Verdict};
-use ingrain_run::Interrupt;
+use ingrain_run::{Chart, Interrupt};
 use ingrain_stats::Bootstrap;
 
 use crate::{Reader, suite_run};
@@ -56,15 +56,16 @@ fn the_better_method_wins_as_often_as_it_is_better() {
     let interrupt = Interrupt::default();
     let report = suite.run(&suite_run(dir.path(), &interrupt)).expect("runs");
     // Two equal replies turn with the order: ten ties of fifty.
-    assert_eq!(report.figures[0].measure.estimate(), Some(0.9));
+    let Chart::Estimates { estimates, .. } = &report.figures[0].chart else { panic!("estimates") };
+    assert_eq!((estimates[0].value, estimates[0].n), (0.9, Some(50)));
     let details = &report.details["distilled against system prompt"];
     assert_eq!((&details["ties"], &details["unsettled"]), (&10.into(), &0.into()));
     let judge = &details["judges"][1];
     assert_eq!(judge["standing"]["standing"], "reliable");
     assert_eq!(judge["self_agreement"]["estimate"], 1.0, "every pair was shown again");
     assert_eq!(details["between_judges"]["pairs"][0]["kappa"]["estimate"], 1.0);
-    assert_eq!(report.warnings.len(), 1);
-    assert!(report.warnings[0].contains("org/teacher-9b is also the teacher"));
+    assert_eq!(report.limitations.len(), 1);
+    assert!(report.limitations[0].contains("org/teacher-9b is also the teacher"));
 
     let asked = subject.requests().len();
     let again = suite.run(&suite_run(dir.path(), &interrupt)).expect("runs");
@@ -92,10 +93,11 @@ fn verdicts_that_cannot_be_read_are_left_out_and_counted() {
     };
     let dir = tempfile::tempdir().expect("a directory");
     let report = suite.run(&suite_run(dir.path(), &Interrupt::default())).expect("runs");
-    assert_eq!(report.figures[0].measure.estimate(), None, "every verdict turned with the order");
+    assert_eq!(report.figures, [], "every verdict turned with the order");
+    assert!(report.limitations.iter().any(|line| line.starts_with("a against b: ")));
     assert_eq!(report.details["a against b"]["unsettled"], 20);
     assert_eq!(report.details["a against b"]["judges"][0]["unreadable"]["no_answer"], 4);
-    assert!(report.warnings.iter().any(|line| line.starts_with("judge judge is of unknown")));
+    assert!(report.limitations.iter().any(|line| line.starts_with("judge judge is of unknown")));
     let namesake = Method { name: "a", model: &model, system: Some("Other.".to_owned()) };
     let twice = Coherence { others: vec![namesake], ..suite.clone() };
     let error = twice.run(&suite_run(dir.path(), &Interrupt::default()));

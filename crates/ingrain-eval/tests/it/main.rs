@@ -2,6 +2,8 @@
 
 mod coherence;
 mod preferences;
+mod recognition;
+mod scoring;
 
 use std::path::Path;
 

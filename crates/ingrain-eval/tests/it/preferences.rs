@@ -2,7 +2,9 @@
 
 use ingrain_chat::{Sampling, Scripted};
 use ingrain_constitution::PromptSet;
-use ingrain_eval::{EvalError, NamedJudge, PreferenceModel, RevealedPreferences, Schedule, Suite};
+use ingrain_eval::{
+    EvalError, NamedJudge, PreferenceModel, RevealedPreferences, STANCES, Schedule, Suite,
+};
 use ingrain_judge::{Question, Task};
 use ingrain_run::Interrupt;
 use ingrain_stats::{Bootstrap, BradleyTerry, POINTS_PER_NAT, Stream};
@@ -56,6 +58,7 @@ fn a_planted_shift_is_found_and_the_controls_stay_quiet() {
         before: PreferenceModel { name: "base", model: &before },
         after: vec![PreferenceModel { name: "persona", model: &after }],
         schedule: &schedule,
+        stances: STANCES.to_vec(),
         prompts: &prompts,
         sampling: Sampling::default(),
         judges: vec![NamedJudge { name: "judge", judge: &judge }],
@@ -106,6 +109,7 @@ fn replies_to_other_prompts_are_not_taken_for_these() {
         before: PreferenceModel { name: "base", model: &model },
         after: Vec::new(),
         schedule: &schedule,
+        stances: STANCES.to_vec(),
         prompts: &prompts,
         sampling: Sampling::default(),
         judges: vec![NamedJudge { name: "judge", judge: &judge }],

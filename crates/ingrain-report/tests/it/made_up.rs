@@ -145,5 +145,6 @@ fn suite(texts: &Texts) -> SuiteReport {
             rows: vec![vec![texts.reply.into(), 0.625.into()], vec!["other".into(), Cell::Empty]],
         }],
         limitations: vec![texts.reply.into()],
+        details: serde_json::Value::Null,
     }
 }

@@ -1,0 +1,282 @@
+//! Suites over everything that is on disk so far, and their tables.
+
+use std::fmt::Write as _;
+
+use ingrain_chat::Recorded;
+use ingrain_eval::{
+    GradedText, LikelihoodGrader, NamedGrader, ScoredMethod, Subject, Suite, TextMethod,
+};
+use ingrain_lm::LocalModel;
+use ingrain_run::{Cell, Chart, SuiteReport, Table, write_atomic, write_json_atomic};
+use serde::{Deserialize, Serialize};
+
+use super::cast::Arm;
+use super::measure::{Nobody, Part, stored};
+use super::models::nobody;
+use super::{Experiment, Lab};
+use crate::PipelineError;
+
+/// `graders/likelihood.json`
+#[derive(Serialize, Deserialize)]
+struct Offsets {
+    labels: Vec<String>,
+    offsets: Vec<f64>,
+}
+
+impl Experiment<'_> {
+    /// Arms whose part is on disk.
+    fn ready<'l>(&self, lab: &'l Lab, part: Part) -> Vec<&'l Arm> {
+        let ready = |arm: &&Arm| self.parts(arm).contains(&part) && lab.ledger.has(&part.key(arm));
+        lab.cast.arms.iter().filter(ready).collect()
+    }
+
+    /// Grades every reply by every grader.
+    pub(super) fn graded(&self, lab: &mut Lab) -> Result<(), PipelineError> {
+        let grader = self.likelihood(lab)?;
+        let timer = ingrain_run::StageTimer::start();
+        for part in [Part::Robustness, Part::Prefill] {
+            let nobody = nobody()?;
+            let subjects = self.subjects(lab, part, &nobody);
+            if subjects.is_empty() {
+                continue;
+            }
+            let graders = self.all_graders(&grader);
+            let suite = self.recognition(lab, part, subjects, graders);
+            let suite = ingrain_eval::Recognition { untrained: Some(&nobody), ..suite };
+            suite.grade(&self.suite_run(&self.plan.results.join(part.name())))?;
+        }
+        lab.ledger.unit_of(&format!("grade/sitting {}", super::now()), timer.seconds())?;
+        self.tables(lab)
+    }
+
+    fn subjects<'l>(&self, lab: &'l Lab, part: Part, model: &'l Recorded) -> Vec<Subject<'l>> {
+        self.ready(lab, part).into_iter().map(|arm| stored(lab, arm, model)).collect()
+    }
+
+    fn all_graders<'g>(
+        &'g self,
+        likelihood: &'g LikelihoodGrader<LocalModel>,
+    ) -> Vec<NamedGrader<'g>> {
+        let own = NamedGrader { name: "likelihood", grader: likelihood };
+        self.graders.iter().copied().chain([own]).collect()
+    }
+
+    /// The base model under each character's summary, calibrated on recorded replies to questions for
+    /// development.
+    fn likelihood(&self, lab: &Lab) -> Result<LikelihoodGrader<LocalModel>, PipelineError> {
+        let characters = &lab.cast.characters[..lab.cast.labels];
+        let described = characters.iter().map(|character| {
+            let summary = &character.persona.constitution().summary;
+            (character.name.clone(), Some(format!("You are this assistant: {summary}")))
+        });
+        let grader = LikelihoodGrader::new(lab.base.clone(), described);
+        let dir = self.plan.results.join("graders");
+        let path = dir.join("likelihood.json");
+        let labels: Vec<String> = characters.iter().map(|c| c.name.clone()).collect();
+        if let Ok(bytes) = std::fs::read(&path)
+            && let Ok(found) = serde_json::from_slice::<Offsets>(&bytes)
+            && found.labels == labels
+        {
+            return Ok(grader.with_offsets(&found.offsets));
+        }
+        self.note("calibrating the grader by likelihood");
+        let mut pairs = Vec::new();
+        for character in characters {
+            pairs.push(character.persona.heldout_pairs()?);
+        }
+        let same = pairs.iter().map(Vec::len).min().unwrap_or(0);
+        let texts: Vec<GradedText<'_>> = pairs
+            .iter()
+            .flat_map(|pairs| &pairs[..same])
+            .map(|pair| GradedText { message: pair.question(), reply: pair.chosen_text() })
+            .collect();
+        let grader = grader.calibrated(&texts);
+        self.check()?;
+        std::fs::create_dir_all(&dir).map_err(|source| PipelineError::Io { path: dir, source })?;
+        write_json_atomic(&path, &Offsets { labels, offsets: grader.offsets().to_vec() })?;
+        Ok(grader)
+    }
+
+    pub(super) fn write_suite(&self, report: &SuiteReport) -> Result<(), PipelineError> {
+        let dir = self.plan.results.join("suites");
+        std::fs::create_dir_all(&dir)
+            .map_err(|source| PipelineError::Io { path: dir.clone(), source })?;
+        Ok(write_json_atomic(dir.join(format!("{}.json", report.suite)), report)?)
+    }
+
+    /// `suites/*.json` and `TABLES.md` of everything that is on disk.
+    pub(super) fn tables(&self, lab: &Lab) -> Result<(), PipelineError> {
+        self.scored_suites(lab)?;
+        if self.plan.results.join("graders/likelihood.json").is_file() {
+            self.graded_suites(lab)?;
+        }
+        let dir = self.plan.results.join("suites");
+        let mut files: Vec<_> = std::fs::read_dir(&dir)
+            .map_err(|source| PipelineError::Io { path: dir.clone(), source })?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+            .collect();
+        files.sort();
+        let mut page =
+            format!("# {}\n\nMade by the experiment from the files beside it.\n", self.plan.name);
+        for path in files {
+            let bytes = std::fs::read(&path)
+                .map_err(|source| PipelineError::Io { path: path.clone(), source })?;
+            let report: SuiteReport = serde_json::from_slice(&bytes)
+                .map_err(|error| PipelineError::Io { path, source: error.into() })?;
+            page.push_str(&markdown(&report));
+        }
+        let rows =
+            lab.ledger.hours()?.into_iter().map(|(part, hours)| vec![part.into(), hours.into()]);
+        let hours = Table {
+            id: "hours".into(),
+            title: "Compute".into(),
+            columns: vec!["part".into(), "hours".into()],
+            rows: rows.collect(),
+        };
+        let _ = write!(page, "\n## Compute\n\n{}", table(&hours));
+        Ok(write_atomic(self.plan.results.join("TABLES.md"), page.as_bytes())?)
+    }
+
+    fn scored_suites(&self, lab: &Lab) -> Result<(), PipelineError> {
+        let dir = |part: Part| self.plan.results.join(part.name());
+        let keys =
+            |part| -> Vec<String> { self.ready(lab, part).into_iter().map(Arm::key).collect() };
+        let scored = |names: &[String]| -> Vec<(String, Nobody)> {
+            names.iter().map(|name| (name.clone(), Nobody)).collect()
+        };
+        let names = keys(Part::Capabilities);
+        if !names.is_empty() {
+            let scorers = scored(&names);
+            let methods =
+                scorers.iter().map(|(name, scorer)| TextMethod { name, scorer }).collect();
+            let report =
+                self.capabilities(methods).run(&self.suite_run(&dir(Part::Capabilities)))?;
+            self.write_suite(&report)?;
+        }
+        let names = keys(Part::Drift);
+        if names.len() > 1 {
+            let scorers = scored(&names);
+            let methods = scorers
+                .iter()
+                .map(|(name, scorer)| ScoredMethod { name, scorer, system: None })
+                .collect();
+            let report = self.drift(lab, methods).run(&self.suite_run(&dir(Part::Drift)))?;
+            self.write_suite(&report)?;
+        }
+        let names = keys(Part::Psychometrics);
+        if !names.is_empty() {
+            let scorers = scored(&names);
+            let methods = scorers
+                .iter()
+                .map(|(name, scorer)| ScoredMethod { name, scorer, system: None })
+                .collect();
+            let report =
+                self.psychometrics(methods).run(&self.suite_run(&dir(Part::Psychometrics)))?;
+            self.write_suite(&report)?;
+        }
+        Ok(())
+    }
+
+    /// Recognition, as far as replies are graded.
+    fn graded_suites(&self, lab: &Lab) -> Result<(), PipelineError> {
+        let nobody = nobody()?;
+        let grader = self.likelihood(lab)?;
+        for part in [Part::Robustness, Part::Prefill] {
+            let subjects = self.subjects(lab, part, &nobody);
+            if subjects.is_empty() {
+                continue;
+            }
+            let suite = self.recognition(lab, part, subjects, self.all_graders(&grader));
+            let suite = ingrain_eval::Recognition { untrained: Some(&nobody), ..suite };
+            let report = suite.run(&self.suite_run(&self.plan.results.join(part.name())))?;
+            self.write_suite(&report)?;
+        }
+        Ok(())
+    }
+}
+
+/// A suite as Markdown: protocol, estimates with intervals, tables, limits. Matrices stay in the page.
+#[must_use]
+pub fn markdown(report: &SuiteReport) -> String {
+    let mut text = format!("\n## {}\n\n{}\n", report.title, report.protocol);
+    for figure in &report.figures {
+        let Chart::Estimates { unit, estimates, .. } = &figure.chart else { continue };
+        let row = |estimate: &ingrain_run::Estimate| -> Vec<Cell> {
+            let n = estimate.n.map(|n| n as f64);
+            vec![
+                estimate.label.as_str().into(),
+                estimate.value.into(),
+                estimate.low.into(),
+                estimate.high.into(),
+                n.into(),
+            ]
+        };
+        let shown = Table {
+            id: figure.id.clone(),
+            title: figure.title.clone(),
+            columns: ["", unit.as_str(), "low", "high", "n"].map(str::to_owned).to_vec(),
+            rows: estimates.iter().map(row).collect(),
+        };
+        let _ = write!(text, "\n### {}\n\n{}\n\n{}", figure.title, figure.caption, table(&shown));
+    }
+    for each in &report.tables {
+        let _ = write!(text, "\n### {}\n\n{}", each.title, table(each));
+    }
+    if !report.limitations.is_empty() {
+        text.push_str("\nLimits:\n\n");
+        for line in &report.limitations {
+            let _ = writeln!(text, "- {line}");
+        }
+    }
+    text
+}
+
+fn table(table: &Table) -> String {
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let mut text = line(table.columns.clone());
+    text.push_str(&format!("|{}\n", "---|".repeat(table.columns.len())));
+    for row in &table.rows {
+        text.push_str(&line(row.iter().map(cell).collect()));
+    }
+    text
+}
+
+fn cell(cell: &Cell) -> String {
+    match cell {
+        Cell::Number(value) if value.fract() == 0.0 => format!("{value:.0}"),
+        Cell::Number(value) => format!("{value:.3}"),
+        Cell::Text(text) => text.replace('|', "/").replace('\n', " "),
+        Cell::Empty => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ingrain_run::{Estimate, Figure};
+
+    #[test]
+    fn a_suite_becomes_tables_with_its_intervals_and_limits() {
+        let estimate = Estimate {
+            label: "distilled".into(),
+            value: 0.5,
+            low: Some(0.4),
+            high: Some(0.6),
+            n: Some(20),
+            ..Estimate::default()
+        };
+        let chart =
+            Chart::Estimates { unit: "share".into(), reference: None, estimates: vec![estimate] };
+        let figure = Figure { id: "f".into(), title: "F".into(), caption: "C.".into(), chart };
+        let report = SuiteReport {
+            title: "T".into(),
+            figures: vec![figure],
+            limitations: vec!["Small.".into()],
+            ..SuiteReport::default()
+        };
+        let text = markdown(&report);
+        assert!(text.contains("| distilled | 0.500 | 0.400 | 0.600 | 20 |"), "{text}");
+        assert!(text.ends_with("- Small.\n"));
+    }
+}

@@ -1,0 +1,71 @@
+//! The paper's tables at a small scale: trains personas, asks every method the same questions, grades, judges.
+//!
+//! Takes hours; made to be killed and started again, in the background. What is finished lies in the plan's
+//! `results` folder, small enough to be kept with the code, and is never asked for again. `--amount` says what
+//! there is to do without doing it.
+//!
+//! ```sh
+//! cargo run --release --example experiment -- docs/results/experiment.yaml --amount
+//! nohup cargo run --release --example experiment -- docs/results/experiment.yaml > experiment.log 2>&1 &
+//! ```
+//!
+//! Expect `suites/*.json` and `TABLES.md` in the results folder, brought up to date after every persona.
+
+#![expect(clippy::print_stdout, reason = "a command prints")]
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use ingrain::constitution::PromptSet;
+use ingrain::{Amount, Experiment, ExperimentPlan};
+
+/// Run an experiment, or go on with it
+#[derive(Parser)]
+struct Args {
+    /// The plan, as YAML
+    plan: PathBuf,
+    /// Say what there is to do, and do nothing
+    #[arg(long)]
+    amount: bool,
+    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// The judge's model in place of the plan's
+    #[arg(long)]
+    judge: Option<String>,
+}
+
+fn main() -> ExitCode {
+    support::run(|| {
+        let args = Args::parse();
+        let terminal = support::Terminal::new();
+        let mut plan = ExperimentPlan::read(&args.plan)?;
+        if let (Some(judge), Some(model)) = (&mut plan.judge, args.judge) {
+            judge.model = model;
+        }
+        let results = plan.results.clone();
+        let experiment = Experiment {
+            plan,
+            folders: support::persona_folders(),
+            prompts: PromptSet::embedded(),
+            device: args.device,
+            graders: Vec::new(),
+            observer: &terminal,
+            interrupt: support::interrupt_on_ctrl_c()?,
+        };
+        let Amount { trainings, models, replies, verdicts, done } = experiment.amount()?;
+        println!(
+            "{trainings} trainings, {models} models, at most {replies} replies and {verdicts} verdicts; {} of \
+             {} measurements done",
+            done.0, done.1
+        );
+        if !args.amount {
+            experiment.run()?;
+            println!("{}", results.join("TABLES.md").display());
+        }
+        Ok(())
+    })
+}
