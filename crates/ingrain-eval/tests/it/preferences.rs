@@ -69,7 +69,7 @@ fn a_planted_shift_is_found_and_the_controls_stay_quiet() {
     let dir = tempfile::tempdir().expect("a directory");
     let interrupt = Interrupt::default();
     let report = suite.run(&suite_run(dir.path(), &interrupt)).expect("runs");
-    assert!(report.warnings.iter().any(|line| line.starts_with("judge judge is of unknown")));
+    assert!(report.limitations.iter().any(|line| line.starts_with("judge judge is of unknown")));
     let moved_first = schedule.traits()[0].as_str();
     for stance in ["feels_like", "adopt"] {
         let details = &report.details[stance];
