@@ -114,6 +114,18 @@ impl ConfusionMatrix {
         at_least("a macro-F1", 1, scores.len())?;
         Ok(scores.iter().sum::<f64>() / scores.len() as f64)
     }
+
+    /// Mean F1 of the classes that occur: one that is only ever predicted is no class of the data.
+    ///
+    /// # Errors
+    /// [`StatsError::TooFew`] without observations.
+    pub fn macro_f1_of_occurring(&self) -> Result<f64, StatsError> {
+        let classes = (0..self.classes()).map(|class| self.scores(class));
+        let scores: Vec<f64> =
+            classes.filter(|scores| scores.support > 0).filter_map(|scores| scores.f1).collect();
+        at_least("a macro-F1", 1, scores.len())?;
+        Ok(scores.iter().sum::<f64>() / scores.len() as f64)
+    }
 }
 
 #[cfg(test)]
@@ -133,6 +145,10 @@ mod tests {
         assert_eq!((unseen.precision, unseen.recall, unseen.f1), (None, None, None));
         assert_eq!(matrix.accuracy(), Ok(0.6));
         assert_eq!(matrix.macro_f1(), Ok((2.0 / 3.0 + 0.5) / 2.0));
+        // Once taken for class 2, the mean over all that is named counts it, that over the data does not.
+        let stray = ConfusionMatrix::count(3, [(0, 0), (0, 2)]).expect("classes in range");
+        assert_eq!(stray.macro_f1(), Ok(1.0 / 3.0));
+        assert_eq!(stray.macro_f1_of_occurring(), Ok(2.0 / 3.0));
     }
 
     #[test]

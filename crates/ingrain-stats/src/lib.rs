@@ -8,7 +8,7 @@
 //! | do raters agree? | [`cohen_kappa`], [`weighted_kappa`], [`krippendorff_alpha`], [`spearman`], [`kendall_tau_b`], [`mean_absolute_error`] |
 //! | what do verdicts of an imperfect judge say? | [`Confusion`], [`length_controlled_win_rate`] |
 //! | how good is a classifier, and does it know? | [`ConfusionMatrix`], [`macro_auroc`], [`expected_calibration_error`], [`brier_score`], [`best_temperature`] |
-//! | are several classes told apart, do items measure one thing? | [`ClassConfusion`], [`cronbach_alpha`] |
+//! | do items measure one thing? | [`cronbach_alpha`] |
 //! | how sure, when prompts repeat? | [`clustered_mean`], [`least_squares`], [`Clusters`] |
 //! | how large must a study be? | [`PowerAnalysis`], [`design_effect`] |
 //!
@@ -40,7 +40,6 @@ mod agreement;
 mod bootstrap;
 mod calibration;
 mod classification;
-mod classes;
 mod consistency;
 mod detection;
 mod error;
@@ -66,7 +65,6 @@ pub use calibration::{
     softmax,
 };
 pub use classification::{ClassScores, ConfusionMatrix};
-pub use classes::ClassConfusion;
 pub use consistency::cronbach_alpha;
 pub use detection::Confusion;
 pub use error::StatsError;

@@ -48,9 +48,9 @@ mod card;
 mod compare;
 mod data_run;
 mod error;
+mod experiment;
 mod export;
 mod labelled;
-mod experiment;
 mod persona;
 mod pipeline;
 mod recipe;
@@ -67,11 +67,11 @@ pub use audit::{Audit, Audited};
 pub use compare::{Comparison, Method, Row};
 pub use data_run::{Assumptions, DataRun, DataSummary};
 pub use error::PipelineError;
-pub use export::{export_run_distillation, export_run_introspection, training_terms};
-pub use labelled::labelled_replies;
 pub use experiment::{
     Amount, Experiment, ExperimentPlan, JudgePlan, PreferencePlan, Seeds, Span, Way, markdown,
 };
+pub use export::{export_run_distillation, export_run_introspection, training_terms};
+pub use labelled::labelled_replies;
 pub use persona::{Persona, PersonaPart};
 pub use pipeline::{Pipeline, Teacher};
 pub use recipe::{

@@ -2,7 +2,7 @@
 
 use ingrain_judge::Measure;
 use ingrain_run::{Cell, Chart, Figure, SuiteReport, Table};
-use ingrain_stats::{ClassConfusion, Clusters, Interval, Stream};
+use ingrain_stats::{Clusters, ConfusionMatrix, Interval, StatsError, Stream};
 use serde_json::{Value, json};
 
 use super::{Recognition, Subject};
@@ -146,7 +146,7 @@ impl Tally<'_, '_> {
     }
 
     fn macro_f1(&self, seen: &[&Seen]) -> Measure {
-        self.measure(seen, |confusion| confusion.macro_f1())
+        self.measure(seen, |confusion| confusion.macro_f1_of_occurring())
     }
 
     fn accuracy(&self, seen: &[&Seen]) -> Measure {
@@ -163,7 +163,7 @@ impl Tally<'_, '_> {
     fn measure(
         &self,
         seen: &[&Seen],
-        statistic: impl Fn(&ClassConfusion) -> Option<f64> + Sync,
+        statistic: impl Fn(&ConfusionMatrix) -> Result<f64, StatsError> + Sync,
     ) -> Measure {
         let questions: Vec<usize> = seen.iter().map(|s| s.question).collect();
         let clusters = Clusters::new(&questions);
@@ -172,7 +172,7 @@ impl Tally<'_, '_> {
         let labels = self.grader.grader.labels().len();
         let of_draw = |draw: &[usize]| {
             let drawn = clusters.expand(draw).into_iter().map(|i| pairs[i]);
-            statistic(&ClassConfusion::count(labels, drawn)).unwrap_or(f64::NAN)
+            ConfusionMatrix::count(labels, drawn).and_then(|m| statistic(&m)).unwrap_or(f64::NAN)
         };
         self.suite.bootstrap.percentile(clusters.len(), of_draw).into()
     }
@@ -185,10 +185,11 @@ impl Tally<'_, '_> {
         }
         let labels = self.grader.grader.labels();
         let pairs = known.iter().filter_map(|s| Some((s.truth?, s.predicted())));
-        let counts = ClassConfusion::count(labels.len(), pairs);
-        let truths: Vec<usize> = (0..labels.len()).filter(|&at| counts.support(at) > 0).collect();
+        let matrix = ConfusionMatrix::count(labels.len(), pairs).ok()?;
+        let support = |truth: usize| matrix.scores(truth).support;
+        let truths: Vec<usize> = (0..labels.len()).filter(|&at| support(at) > 0).collect();
         let share = |truth: usize, predicted: usize| {
-            Some(counts.get(truth, predicted) as f64 / counts.support(truth) as f64)
+            Some(matrix.counts()[truth][predicted] as f64 / support(truth) as f64)
         };
         let row = |&truth: &usize| (0..labels.len()).map(|at| share(truth, at)).collect();
         Some(Figure {
@@ -302,7 +303,8 @@ impl Tally<'_, '_> {
             let pairs: Vec<(usize, usize)> =
                 self.of_method(method).filter_map(|s| Some((s.truth?, s.predicted()))).collect();
             let f1 = |pairs: &[(usize, usize)]| {
-                ClassConfusion::count(labels, pairs.iter().copied()).macro_f1()
+                let matrix = ConfusionMatrix::count(labels, pairs.iter().copied()).ok()?;
+                matrix.macro_f1_of_occurring().ok()
             };
             let shuffled: Vec<f64> = (0..SHUFFLES)
                 .filter_map(|index| {
