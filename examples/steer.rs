@@ -21,9 +21,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use ingrain::chat::{Message, Sampling};
+use ingrain::constitution::PromptSet;
 use ingrain::lm::{LocalModel, Overlay, Prompt, Steering};
 use ingrain::steering::{Contrast, ControlVector, Method, ProjectionMonitor, Tuned};
-use ingrain::{Persona, Steered, SteeringRecipe};
+use ingrain::{Steered, SteeringRecipe};
 use serde_json::json;
 
 /// Steer a model by a control vector

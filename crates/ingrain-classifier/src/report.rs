@@ -28,6 +28,7 @@ impl StudyReport {
             figures,
             tables,
             limitations: self.limitations(),
+            details: serde_json::Value::Null,
         }
     }
 

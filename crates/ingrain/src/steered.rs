@@ -84,7 +84,7 @@ impl SteeringRecipe {
         }
         let config = SteeringConfig { method: self.method, ..SteeringConfig::default() };
         let overlay = model.adapter.as_ref();
-        let vector = ControlVector::find(&model.model, "llama", &contrasts, &config, overlay)?;
+        let vector = ControlVector::find(&model.model, &contrasts, &config, overlay)?;
         let search =
             StrengthSearch { max_ratio: self.max_perplexity_ratio, ..StrengthSearch::default() };
         let tuned = largest_strength(&search, |strength| {

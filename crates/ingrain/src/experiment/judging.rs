@@ -158,6 +158,8 @@ impl Experiment<'_> {
             questions: lab.heldout.clone(),
             sampling: Sampling::default(),
             judges: vec![NamedJudge { name, judge: &by }],
+            repeats: 0,
+            labels: Vec::new(),
             teacher: None,
             model: None,
             on_conflict: OnConflict::Tie,
@@ -308,7 +310,7 @@ fn reliability_report(name: &str, found: &[Reliability; 2]) -> SuiteReport {
         vec![
             against.into(),
             (found.cases as f64).into(),
-            found.labels.as_ref().map(|labels| labels.accuracy.to_string()).into(),
+            found.labels.as_ref().map(|labels| labels.observed.to_string()).into(),
             position.map(|position| position.consistency.to_string()).into(),
             position.map(|position| position.shown_first.to_string()).into(),
             position.and_then(|position| position.bias_p_value).into(),
