@@ -243,7 +243,7 @@ fn custom_objective_and_custom_loss_train() {
 #[test]
 fn custom_judge_is_held_against_what_is_known() {
     let printed = run("custom_judge", &["--persona", "sarcasm"]);
-    holds(&printed, &["pairs of sarcasm", "accuracy", "in both orders:    1.00", "NotReliable"]);
+    holds(&printed, &["pairs of sarcasm", "agreement with", "in both orders:    1.00", "NotReliable"]);
 }
 
 #[test]
