@@ -83,7 +83,10 @@ fn inspect_describes_a_model_and_an_adapter() {
     let shown =
         json(&run("inspect", &["--model", &bench().model, "--adapter", &adapter, "--json"]));
     assert_eq!(shown["config"]["family"], "llama");
-    assert_eq!(shown["adapter proven"], true);
+    assert_eq!(shown["adapter on this model"], "self-test passed");
+    assert!(shown["adapter weights"]["norm"].as_f64().is_some_and(|norm| norm > 0.0));
+    let words = ["rank", "q_proj", "self-test passed", "<|im_start|>user"];
+    holds(&run("inspect", &["--model", &bench().model, "--adapter", &adapter]), &words);
 }
 
 #[test]
@@ -122,7 +125,7 @@ fn export_writes_a_directory_that_loads() {
     let adapter = format!("{}/persona", finished_run());
     run("export", &["--model", &bench().model, "--adapter", &adapter, "--merged", "--out", &out]);
     let shown = json(&run("inspect", &["--model", &out, "--json"]));
-    assert!(shown["model"]["parameters"].as_u64().is_some_and(|count| count > 1000));
+    assert!(shown["weights"]["parameters"].as_u64().is_some_and(|count| count > 1000));
 }
 
 #[test]
