@@ -4,7 +4,8 @@
 //! with a `text`, a `label`, a `prompt` and a `method` a line. It compares the classifier with what has to
 //! be beaten, on prompts that were not learnt from and on each method that was not, and writes the
 //! classifier and `study.json` to `--out`; `report` shows the study of a run that `--run` names. The built-in
-//! encoder is fetched on first use (91 MB). Interrupted, the same command goes on.
+//! encoder is fetched on first use (91 MB). Takes minutes on two cores. Interrupted, the same command goes on. Expect a table
+//! of what each learner reached, or a persona and its probability for each reply.
 //!
 //! ```sh
 //! cargo run --release --example classify -- train runs/sarcasm runs/loving --out runs/classifier

@@ -11,13 +11,13 @@
 //!     --teacher-key-env GLM_KEY --expand 50 --general --prices prices.json --budget 5
 //! ```
 //!
-//! Leaves `pairs.jsonl`, `quality.json`, a dataset card and everything that they were made of.
+//! Needs nothing prepared. Expect `pairs.jsonl`, `quality.json`, a dataset card and everything that they were made of.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
 mod support;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -29,6 +29,9 @@ use ingrain::{
     Assumptions, ChosenReplies, DataRun, DataSummary, GeneralPrompts, IntrospectionAuthor, Persona,
     Recipe, RejectedReplies, ReplySource,
 };
+
+/// What `--general` without a value stands for.
+const BUILT_IN: &str = "built-in";
 
 /// Make preference pairs for a persona, and say beforehand what they cost
 #[derive(Parser)]
@@ -84,7 +87,7 @@ struct Args {
     #[arg(long)]
     expand: Option<usize>,
     /// Adds general prompts: a file in any known format, or without a value the 200 built-in ones
-    #[arg(long, num_args = 0..=1, default_missing_value = "")]
+    #[arg(long, num_args = 0..=1, default_missing_value = BUILT_IN)]
     general: Option<PathBuf>,
     /// At most so many general prompts
     #[arg(long, requires = "general")]
@@ -217,7 +220,7 @@ fn recipe(args: &Args) -> anyhow::Result<Recipe> {
     }
     if let Some(file) = &args.general {
         let filter = TurnFilter { limit: args.general_limit.unwrap_or(0), ..TurnFilter::default() };
-        let file = Some(file.clone()).filter(|file| !file.as_os_str().is_empty());
+        let file = Some(file.clone()).filter(|file| file != Path::new(BUILT_IN));
         data.general = Some(GeneralPrompts { file, filter, ..GeneralPrompts::default() });
     }
     if args.opposite {
