@@ -129,6 +129,28 @@ fn export_writes_a_directory_that_loads() {
 }
 
 #[test]
+fn generate_data_says_what_is_left_makes_pairs_and_export_hands_them_on() {
+    let out = bench().path("data");
+    let (persona, recipe) = (&bench().persona, &bench().recipe);
+    let args = ["--persona", persona, "--recipe", recipe, "--out", &out, "--json"];
+    let dry = [&args[..], &["--dry-run"]].concat();
+    let left = |text: &str| json(text)["total"]["requests"].as_u64();
+    assert_eq!(left(&run("generate_data", &dry)), Some(4));
+    let summary = json(&run("generate_data", &args));
+    assert_eq!(summary["pairs"], summary["filter"]["kept"]);
+    assert_eq!(left(&run("generate_data", &dry)), Some(0));
+
+    let to = bench().path("axolotl");
+    let axolotl = run("export", &["--data", "axolotl", "--run", &out, "--out", &to]);
+    holds(&axolotl, &["4 pairs and 0 conversations"]);
+    let (to, trl) = (bench().path("trl"), ["--to", "trl", "--run", &out, "--out"]);
+    let refused = example("export").args(trl).arg(&to).output().expect("starts");
+    holds(&String::from_utf8_lossy(&refused.stderr), &["--leave-out squared_log_ratio"]);
+    let agreed = [&trl[..], &[to.as_str(), "--leave-out", "squared_log_ratio"]].concat();
+    holds(&run("export", &agreed), &["pairs.jsonl", "config.json", "launch.sh"]);
+}
+
+#[test]
 fn cache_counts_what_a_journal_holds() {
     let journal = bench().path("cache.jsonl");
     let cached = Cached::open(Scripted::replies(["umbrella"]), "m", &journal).expect("opens");
