@@ -84,6 +84,9 @@ fn inspect_describes_a_model_and_an_adapter() {
         json(&run("inspect", &["--model", &bench().model, "--adapter", &adapter, "--json"]));
     assert_eq!(shown["config"]["family"], "llama");
     assert_eq!(shown["adapter on this model"], "self-test passed");
+    assert!(shown["adapter weights"]["norm"].as_f64().is_some_and(|norm| norm > 0.0));
+    let words = ["rank", "q_proj", "self-test passed", "<|im_start|>user"];
+    holds(&run("inspect", &["--model", &bench().model, "--adapter", &adapter]), &words);
 }
 
 #[test]
@@ -123,6 +126,28 @@ fn export_writes_a_directory_that_loads() {
     run("export", &["--model", &bench().model, "--adapter", &adapter, "--merged", "--out", &out]);
     let shown = json(&run("inspect", &["--model", &out, "--json"]));
     assert!(shown["weights"]["parameters"].as_u64().is_some_and(|count| count > 1000));
+}
+
+#[test]
+fn generate_data_says_what_is_left_makes_pairs_and_export_hands_them_on() {
+    let out = bench().path("data");
+    let (persona, recipe) = (&bench().persona, &bench().recipe);
+    let args = ["--persona", persona, "--recipe", recipe, "--out", &out, "--json"];
+    let dry = [&args[..], &["--dry-run"]].concat();
+    let left = |text: &str| json(text)["total"]["requests"].as_u64();
+    assert_eq!(left(&run("generate_data", &dry)), Some(4));
+    let summary = json(&run("generate_data", &args));
+    assert_eq!(summary["pairs"], summary["filter"]["kept"]);
+    assert_eq!(left(&run("generate_data", &dry)), Some(0));
+
+    let to = bench().path("axolotl");
+    let axolotl = run("export", &["--data", "axolotl", "--run", &out, "--out", &to]);
+    holds(&axolotl, &["4 pairs and 0 conversations"]);
+    let (to, trl) = (bench().path("trl"), ["--to", "trl", "--run", &out, "--out"]);
+    let refused = example("export").args(trl).arg(&to).output().expect("starts");
+    holds(&String::from_utf8_lossy(&refused.stderr), &["--leave-out squared_log_ratio"]);
+    let agreed = [&trl[..], &[to.as_str(), "--leave-out", "squared_log_ratio"]].concat();
+    holds(&run("export", &agreed), &["pairs.jsonl", "config.json", "launch.sh"]);
 }
 
 #[test]
@@ -310,6 +335,25 @@ fn compare_prints_a_row_a_method() {
     ];
     let rows = json(&run("compare", &args));
     assert!(rows.as_array().is_some_and(|rows| rows.len() >= 3), "{rows}");
+}
+
+#[test]
+fn classify_says_what_it_is_worth_and_answers() {
+    let out = bench().path("classifier");
+    let sources = ["personas/sarcasm.teacher.jsonl", "personas/humor.teacher.jsonl"];
+    let args = ["--encoder", "fixtures/encoders/bert", "--epochs", "2", "--out", &out, "--json"];
+    let study = json(&run("classify", &[&["train"], &sources[..], &args].concat()));
+    assert_eq!(study["labels"], serde_json::json!(["humor", "sarcasm"]));
+    let contenders: Vec<&str> = study["rows"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| row["contender"].as_str().expect("a name"))
+        .collect();
+    assert_eq!(contenders, ["encoder", "hashed n-grams", "length alone", "shuffled labels"]);
+    let said = json(&run("classify", &["predict", &out, "Oh, how wonderful.", "--json"]));
+    let label = said["label"].as_str().expect("a label");
+    assert!(["humor", "sarcasm"].contains(&label), "{said}");
 }
 
 #[test]
