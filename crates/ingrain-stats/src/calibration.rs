@@ -154,7 +154,8 @@ pub fn best_temperature<L: AsRef<[f64]>>(
     let (mut low, mut high) = (-limit, limit);
     for _ in 0..60 {
         let middle = (low + high) / 2.0;
-        if slope(middle.exp()) < 0.0 { low = middle } else { high = middle }
+        // 0 also where every probability has become 1: then the end of the range is meant.
+        if slope(middle.exp()) <= 0.0 { low = middle } else { high = middle }
     }
     Ok((-(low + high) / 2.0).exp())
 }
