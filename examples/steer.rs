@@ -108,7 +108,7 @@ fn main() -> ExitCode {
         if let Some(out) = &args.out {
             let (out, strength) = (out.display(), tuned.strength);
             println!(
-                "\nTalk to it: cargo run --release --example chat -- --model {} --vector {out} --steer {strength:.3}",
+                "\nTalk to it in the example `chat`: --model {} --vector {out} --steer {strength:.3}",
                 args.model.model
             );
         }

@@ -290,7 +290,10 @@ fn weights_that_are_there_only_as_a_pickle_are_named() {
     let dir = copy("tiny_models/llama_tied");
     let weights = dir.path().join("model.safetensors");
     std::fs::rename(&weights, dir.path().join("pytorch_model.bin")).unwrap();
-    let source: ModelSource = dir.path().to_str().unwrap().parse().unwrap();
+    assert_says(try_load(dir.path()), &words);
+    let alone = tempfile::tempdir().unwrap();
+    std::fs::write(alone.path().join("pytorch_model.bin"), "pickled").unwrap();
+    let source: ModelSource = alone.path().to_str().unwrap().parse().unwrap();
     assert_says(source.resolve(&Silent), &words);
     let dir = copy("peft/plain");
     let weights = dir.path().join("adapter_model.safetensors");
