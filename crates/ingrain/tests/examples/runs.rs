@@ -138,6 +138,8 @@ fn generate_data_says_what_is_left_makes_pairs_and_export_hands_them_on() {
     assert_eq!(left(&run("generate_data", &dry)), Some(4));
     let summary = json(&run("generate_data", &args));
     assert_eq!(summary["pairs"], summary["filter"]["kept"]);
+    let card = fs::read_to_string(Path::new(&out).join("README.md")).expect("a dataset card");
+    assert!(card.starts_with("---\nlicense: "), "{card}");
     assert_eq!(left(&run("generate_data", &dry)), Some(0));
 
     let to = bench().path("axolotl");
@@ -365,18 +367,6 @@ fn report_writes_a_page_of_one_run_and_a_list_of_all() {
     assert!(written["files"].as_array().is_some_and(|files| files.len() > 5));
     let runs = Path::new(dir).parent().expect("runs/").display().to_string();
     holds(&run("report", &[&runs]), &["index.html"]);
-}
-
-#[test]
-fn generate_data_makes_pairs_and_says_beforehand_what_they_take() {
-    let (persona, recipe, out) = (&bench().persona, &bench().recipe, bench().path("data"));
-    let args = ["--persona", persona, "--recipe", recipe, "--out", &out];
-    run("generate_data", &[&args[..], &["--dry-run"]].concat());
-    assert!(!Path::new(&out).join("pairs.jsonl").exists(), "nothing is made");
-    let summary = json(&run("generate_data", &[&args[..], &["--json"]].concat()));
-    assert_eq!(summary["pairs"], 4);
-    let card = fs::read_to_string(Path::new(&out).join("README.md")).expect("a dataset card");
-    assert!(card.starts_with("---\nlicense: "), "{card}");
 }
 
 #[test]
