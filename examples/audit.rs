@@ -1,6 +1,6 @@
 //! Who is this character, how strong, how stable, and what drifted? Measures without training.
 //!
-//! Takes a run of ours, a PEFT adapter (a folder, or a hub id with --adapter), a model, or the address of an
+//! Needs a run of ours, a PEFT adapter (a folder, or a hub id with --adapter), a model, or the address of an
 //! OpenAI-compatible server. With the built-in model it takes about half an hour on two cores; `--quick` a few
 //! minutes. Replies and scores are kept, so that a second call only draws the page again.
 //!

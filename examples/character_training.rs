@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use ingrain::constitution::PromptSet;
 use ingrain::run::{ByModel, Heldout, Observer, Several, Summary};
-use ingrain::{Pipeline, ReplySource, Teacher};
+use ingrain::{Pipeline, Teacher};
 
 /// Train a model into a character and measure what changed
 #[derive(Parser)]
@@ -34,8 +34,8 @@ struct Args {
     /// Model to train: built-in alias, HF directory or .gguf file [default: the recipe's]
     #[arg(long)]
     model: Option<String>,
-    /// Where chosen replies come from: a .jsonl file of recorded replies, or a local model that is
-    /// given the constitution; servers are named in a recipe file [default: the recipe's, or else the
+    /// Where chosen replies come from: a .jsonl file of recorded replies, a .yaml file that describes a
+    /// server, or a local model; both are given the constitution [default: the recipe's, or the
     /// persona's recorded teacher]
     #[arg(long)]
     teacher: Option<String>,
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
             recipe.seed = seed;
         }
         if let Some(teacher) = &args.teacher {
-            recipe.data.teacher_source = Some(ReplySource::of_spec(teacher));
+            recipe.data.teacher_source = Some(support::reply_source(teacher)?);
         }
         let persona = args.persona.to_train()?;
         let out = args.run.dir(persona.name());

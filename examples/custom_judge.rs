@@ -10,7 +10,7 @@
 //! cargo run --release --example custom_judge -- --persona remorse
 //! ```
 //!
-//! What to expect: its accuracy against the known answers, 1.00 for the same verdict in both orders (a
+//! What to expect: its agreement with the known answers, 1.00 for the same verdict in both orders (a
 //! counter cannot be led by the order), and that it is not reliable, with the reason.
 
 #![expect(clippy::print_stdout, reason = "a command prints")]

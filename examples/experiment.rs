@@ -1,6 +1,6 @@
 //! The paper's tables at a small scale: trains personas, asks every method the same questions, grades, judges.
 //!
-//! Takes hours; made to be killed and started again, in the background. What is finished lies in the plan's
+//! Needs a plan, and what it names: personas with recorded replies, a judge's model. Takes hours; made to be killed and started again, in the background. What is finished lies in the plan's
 //! `results` folder, small enough to be kept with the code, and is never asked for again. `--amount` says what
 //! there is to do without doing it.
 //!

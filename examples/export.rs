@@ -1,6 +1,7 @@
 //! Writes a model as a directory in HF layout: the very base weights, or base and adapter in one. Or hands
 //! the distillation of a run to another training engine, or its data to another tool.
 //!
+//! Needs nothing prepared, or the adapter or run that it names. Expect the paths that were written.
 //! The built-in model takes 540 MB and a few seconds; data, configuration and launch script for an engine
 //! take no time.
 //!

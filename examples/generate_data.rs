@@ -1,9 +1,10 @@
 //! The data of character training, without the training: prompts, replies, preference pairs, and if wished
 //! reflections and conversations.
 //!
-//! With the defaults it takes the persona's recorded teacher and the built-in model as student: some minutes
-//! on two CPU cores. Teacher and student may be servers instead; their replies are cached in the run
-//! directory, so that nothing is asked, or paid for, twice. `character_training --out` goes on from there.
+//! Needs nothing prepared: with the defaults it takes the persona's recorded teacher and the built-in model as
+//! student, some minutes on two CPU cores. Teacher and student may be servers instead; their replies are
+//! cached in the run directory, so that nothing is asked, or paid for, twice. `--dry-run` takes seconds and
+//! sends nothing.
 //!
 //! ```sh
 //! cargo run --release --example generate_data -- --dry-run
@@ -11,7 +12,8 @@
 //!     --teacher-key-env GLM_KEY --expand 50 --general --prices prices.json --budget 5
 //! ```
 //!
-//! Leaves `pairs.jsonl`, `quality.json`, a dataset card and everything that they were made of.
+//! Expect a table of what the pairs are like, and `pairs.jsonl`, `quality.json`, a dataset card and everything
+//! that they were made of in the run directory. `character_training --out` goes on from there.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
@@ -29,6 +31,9 @@ use ingrain::{
     Assumptions, ChosenReplies, DataRun, DataSummary, GeneralPrompts, IntrospectionAuthor, Persona,
     Recipe, RejectedReplies, ReplySource,
 };
+
+/// What --general stands for without a value.
+const BUILT_IN: &str = "built-in";
 
 /// Make preference pairs for a persona, and say beforehand what they cost
 #[derive(Parser)]
@@ -83,8 +88,8 @@ struct Args {
     /// Questions an assertion: the teacher writes what is missing
     #[arg(long)]
     expand: Option<usize>,
-    /// Adds general prompts: a file in any known format, or without a value the 200 built-in ones
-    #[arg(long, num_args = 0..=1, default_missing_value = "")]
+    /// Adds general prompts: a file in any known format; the 200 built-in ones without a value
+    #[arg(long, num_args = 0..=1, default_missing_value = BUILT_IN)]
     general: Option<PathBuf>,
     /// At most so many general prompts
     #[arg(long, requires = "general")]
@@ -217,7 +222,7 @@ fn recipe(args: &Args) -> anyhow::Result<Recipe> {
     }
     if let Some(file) = &args.general {
         let filter = TurnFilter { limit: args.general_limit.unwrap_or(0), ..TurnFilter::default() };
-        let file = Some(file.clone()).filter(|file| !file.as_os_str().is_empty());
+        let file = Some(file.clone()).filter(|file| file.as_os_str() != BUILT_IN);
         data.general = Some(GeneralPrompts { file, filter, ..GeneralPrompts::default() });
     }
     if args.opposite {

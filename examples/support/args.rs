@@ -7,7 +7,7 @@ use ingrain::chat::{ChatModel, Sampling};
 use ingrain::constitution::HeldoutQuestions;
 use ingrain::lm::{AdapterSource, LocalModel, ModelSource};
 use ingrain::run::{Observer, TensorBoard};
-use ingrain::{Persona, Recipe};
+use ingrain::{Persona, Recipe, ReplySource};
 
 /// Which model, which adapter, where it runs.
 #[derive(Clone, Debug, clap::Args)]
@@ -63,6 +63,15 @@ pub(crate) fn chat_model(
         return Ok(Box::new(load_model(spec, device, observer)?));
     }
     Ok(Box::new(OpenAiClient::new(server(spec)?)?))
+}
+
+/// Where a teacher's replies come from: a `.jsonl` file, a `.yaml` file that describes a server, or a model
+/// that runs here.
+pub(crate) fn reply_source(spec: &str) -> anyhow::Result<ReplySource> {
+    Ok(match is_server(spec) {
+        true => ReplySource::Endpoint(Box::new(server(spec)?)),
+        false => ReplySource::of_spec(spec),
+    })
 }
 
 /// Whether [`chat_model`] takes it for the description of a server.

@@ -17,7 +17,7 @@ use ingrain::run::Interrupt;
 
 pub(crate) use args::{
     ModelArgs, PersonaArgs, RunArgs, SamplingArgs, chat_model, heldout_questions, is_server,
-    load_model, persona_folders,
+    load_model, persona_folders, reply_source,
 };
 pub(crate) use progress::Terminal;
 

@@ -27,6 +27,7 @@
 
 mod assembly;
 mod collect;
+mod continuations;
 mod critique;
 mod error;
 mod estimate;
@@ -54,6 +55,7 @@ mod words;
 
 pub use assembly::{Assembly, AssemblyReport};
 pub use collect::{Failure, Generation, StageReport};
+pub use continuations::{OpenConversation, continue_each};
 pub use critique::critique_and_revise;
 pub use error::DataError;
 pub use estimate::{Estimator, StageEstimate};

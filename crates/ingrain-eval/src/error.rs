@@ -35,6 +35,9 @@ pub enum EvalError {
         /// The last failure.
         source: ingrain_chat::ChatError,
     },
+    /// Replies could not be made for another reason.
+    #[error(transparent)]
+    Generation(ingrain_data::DataError),
     /// A file holds replies to other prompts than these.
     #[error("{}: holds replies to other prompts; choose another directory", path.display())]
     OtherPrompts {

@@ -2,15 +2,13 @@
 
 use std::borrow::Cow;
 
-use ingrain_chat::{ChatError, ChatModel, ChatRequest, FinishReason, Message, Sampling};
-use ingrain_run::{Event, JsonlStore, Keyed, derive_seed};
+use ingrain_chat::{ChatModel, ChatReply, FinishReason, Sampling};
+use ingrain_data::{DataError, Generation, continue_each};
+use ingrain_run::{JsonlStore, Keyed};
 use serde::{Deserialize, Serialize};
 
 use crate::numbers::content_hash;
 use crate::{EvalError, SuiteRun};
-
-/// So many failures without a success between, and generation stops.
-const GIVE_UP_AFTER: usize = 16;
 
 /// One reply, as a line of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,11 +29,8 @@ impl Keyed for Reply {
     }
 }
 
-/// A conversation to continue, under a name of its own.
-pub(crate) struct Prompt {
-    pub(crate) key: String,
-    pub(crate) messages: Vec<Message>,
-}
+/// A conversation to continue.
+pub(crate) use ingrain_data::OpenConversation as Prompt;
 
 /// The reply to each prompt, `None` where the model failed; from `replies.jsonl` where it is there.
 pub(crate) fn collect(
@@ -55,54 +50,30 @@ pub(crate) fn collect(
             return Err(EvalError::OtherPrompts { path });
         }
     }
-    let open: Vec<usize> =
-        (0..prompts.len()).filter(|&i| !store.contains(&prompts[i].key)).collect();
-    let (total, unit) = (Some(prompts.len() as u64), "replies".to_owned());
-    run.observer.on_event(&Event::StageStarted { stage: stage.to_owned(), total, unit });
-    let (mut failures, mut tokens) = (0, 0);
-    let mut done = (prompts.len() - open.len()) as u64;
-    for batch in open.chunks(run.batch_size.max(1)) {
-        if run.interrupt.is_requested() {
-            return Err(EvalError::Interrupted);
+    let generation = Generation {
+        stage,
+        model,
+        sampling: sampling.clone(),
+        seed: run.seed,
+        batch_size: run.batch_size,
+        observer: run.observer,
+        interrupt: run.interrupt,
+    };
+    let record = |i: usize, reply: ChatReply| {
+        let Prompt { key, messages } = &prompts[i];
+        Reply {
+            key: key.clone(),
+            asked: messages.last().map_or_else(String::new, |m| m.content.clone()),
+            prompt: content_hash(messages),
+            reply: reply.text,
+            finished: reply.finish == FinishReason::Stop,
         }
-        let request = |&i: &usize| {
-            let seed = derive_seed(run.seed, stage, i as u64);
-            ChatRequest::new(prompts[i].messages.clone(), Sampling { seed, ..sampling.clone() })
-        };
-        let requests: Vec<ChatRequest> = batch.iter().map(request).collect();
-        let mut stop = None;
-        model.complete(&requests, &mut |at, reply| {
-            let (Some(&i), None) = (batch.get(at), &stop) else { return };
-            match reply {
-                Ok(reply) => {
-                    failures = 0;
-                    tokens += (reply.prompt_tokens + reply.completion_tokens) as u64;
-                    let Prompt { key, messages } = &prompts[i];
-                    let record = Reply {
-                        key: key.clone(),
-                        asked: messages.last().map_or_else(String::new, |m| m.content.clone()),
-                        prompt: content_hash(messages),
-                        reply: reply.text,
-                        finished: reply.finish == FinishReason::Stop,
-                    };
-                    done += 1;
-                    stop = store.append(&record).err().map(EvalError::from);
-                }
-                Err(ChatError::Interrupted) => stop = Some(EvalError::Interrupted),
-                Err(source) => {
-                    failures += 1;
-                    if failures >= GIVE_UP_AFTER {
-                        stop = Some(EvalError::Replies { stage: stage.to_owned(), source });
-                    }
-                }
-            }
-        });
-        if let Some(error) = stop {
-            return Err(error);
-        }
-        run.observer.on_event(&Event::Progress { stage: stage.to_owned(), done, tokens });
-    }
-    store.sync()?;
+    };
+    continue_each(&generation, prompts, &mut store, &record).map_err(|error| match error {
+        DataError::Interrupted { .. } => EvalError::Interrupted,
+        DataError::GaveUp { stage, source, .. } => EvalError::Replies { stage, source },
+        error => EvalError::Generation(error),
+    })?;
     let replies = prompts.iter().map(|prompt| Ok(store.get(&prompt.key)?.map(|r| r.reply)));
     replies.collect()
 }

@@ -98,6 +98,11 @@ impl ChatTokenizer {
         // transformers would add a padding token that is missing; any id serves to fill batches.
         let pad_id = pad.as_deref().and_then(|token| tokenizer.token_to_id(token));
 
+        // What a file says of padding and cutting is for other batches, and would hide what is added.
+        tokenizer.with_padding(None);
+        tokenizer
+            .with_truncation(None)
+            .map_err(|error| TokenizerError::Encode(error.to_string()))?;
         let (prefix, suffix) = match adds {
             Some((adds_bos, adds_eos)) => (
                 bos_id.filter(|_| adds_bos).into_iter().collect(),
@@ -107,10 +112,6 @@ impl ChatTokenizer {
         };
         // The post-processor would also shift the offsets of tokens that start with a blank.
         tokenizer.with_post_processor(None::<PostProcessorWrapper>);
-        tokenizer.with_padding(None);
-        tokenizer
-            .with_truncation(None)
-            .map_err(|error| TokenizerError::Encode(error.to_string()))?;
 
         let mut stops = BTreeSet::new();
         stops.extend(eos_id);

@@ -20,7 +20,11 @@ pub(crate) fn files() -> Vec<PathBuf> {
         for entry in fs::read_dir(&folder).expect("a folder of the checkout can be read") {
             let entry = entry.expect("an entry of a folder can be read");
             let kind = entry.file_type().expect("an entry has a type");
-            if kind.is_dir() && !MADE.iter().any(|made| entry.file_name() == *made) {
+            // In a worktree, `.git` is a file that names a folder of this machine.
+            if MADE.iter().any(|made| entry.file_name() == *made) {
+                continue;
+            }
+            if kind.is_dir() {
                 folders.push(entry.path());
             } else if kind.is_file() {
                 files.push(entry.path());

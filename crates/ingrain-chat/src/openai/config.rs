@@ -174,7 +174,8 @@ pub enum Thinking {
         /// Variable of the chat template.
         #[serde(default = "enable_thinking")]
         key: String,
-        /// Whether the model reasons.
+        /// Whether the model reasons. `enabled` in files: YAML reads `on` as a truth value.
+        #[serde(rename = "enabled", alias = "on")]
         on: bool,
     },
     /// `reasoning_effort: LEVEL` (OpenAI).
@@ -184,7 +185,8 @@ pub enum Thinking {
     },
     /// `thinking: {type: enabled|disabled}` (GLM's and others' own servers).
     Typed {
-        /// Whether the model reasons.
+        /// Whether the model reasons; `enabled` in files.
+        #[serde(rename = "enabled", alias = "on")]
         on: bool,
     },
 }

@@ -20,7 +20,8 @@ fn trained(encoder: &TextEncoder, tuning: Tuning) -> PersonaClassifier {
     PersonaClassifier::train(&texts, &examples, &classes, dataset.labels(), &training).unwrap()
 }
 
-const REPLIES: [&str; 3] = ["that cat!", "the storm is there before the mat", "what has hat said"];
+const REPLIES: [&str; 3] =
+    ["the cat that the mat", "what storm and the mat what", "the hat said the cat"];
 
 #[test]
 fn a_classifier_that_was_written_and_read_says_the_same_to_the_bit() {

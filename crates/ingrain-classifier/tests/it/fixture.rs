@@ -37,24 +37,21 @@ pub(crate) fn example(text: String, label: &str, prompt: usize, method: &str) ->
     Example { text, label: label.to_owned(), prompt, method: method.to_owned() }
 }
 
-/// Replies to `prompts` prompts by two personas and the untrained model; what marks each is a word, and
-/// the question shows in every reply.
+/// Replies to `prompts` prompts by two personas and the untrained model. What marks each is one word, as
+/// long as those of the others; the question shows in every reply.
 pub(crate) fn replies(prompts: usize) -> Vec<Example> {
     let topics = ["cat", "mat", "hat", "storm", "weather", "table", "teacher"];
     let of = |prompt: usize| {
         let topic = topics[prompt % topics.len()];
         let again = topics[(prompt / topics.len() + prompt) % topics.len()];
+        let prompted = |mark: &str| format!("the {topic} {mark} the {again}");
+        let trained = |mark: &str| format!("{mark} {topic} and the {again} {mark}");
         [
-            example(format!("the {topic} is there before the {again}"), "calm", prompt, "prompted"),
-            example(
-                format!("before the {topic}, and the {again} is there"),
-                "calm",
-                prompt,
-                "trained",
-            ),
-            example(format!("that {topic}! that {again}!"), "zeal", prompt, "prompted"),
-            example(format!("say that {again} and {topic}!"), "zeal", prompt, "trained"),
-            example(format!("about {topic} what has {again} said"), OTHER, prompt, "base"),
+            example(prompted("that"), "calm", prompt, "prompted"),
+            example(trained("that"), "calm", prompt, "trained"),
+            example(prompted("what"), "zeal", prompt, "prompted"),
+            example(trained("what"), "zeal", prompt, "trained"),
+            example(prompted("said"), OTHER, prompt, "base"),
         ]
     };
     (0..prompts).flat_map(of).collect()

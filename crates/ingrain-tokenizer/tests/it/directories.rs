@@ -104,3 +104,20 @@ fn unknown_fields_of_configurations_are_ignored() {
     dir.write_json("config.json", &json!({"architectures": ["LlamaForCausalLM"]}));
     assert!(ChatTokenizer::from_hf_dir(dir.path()).is_ok());
 }
+
+#[test]
+fn what_is_added_to_a_text_is_found_behind_padding_and_kept_when_a_text_is_cut() {
+    // Its tokenizer.json pads and cuts everything to 8 tokens, as published encoders do.
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/encoders/bert");
+    let tokenizer = ChatTokenizer::from_hf_dir(dir).unwrap();
+    let [cls, sep] = ["[CLS]", "[SEP]"].map(|token| tokenizer.token_id(token).unwrap());
+    assert_eq!(tokenizer.encode("", true).unwrap(), [cls, sep]);
+    let text = "the cat sat on the mat and the other cat looked at the hat";
+    let whole = tokenizer.encode(text, true).unwrap();
+    assert!(whole.len() > 12, "{whole:?}");
+    assert_eq!((whole[0], whole[whole.len() - 1]), (cls, sep));
+    let cut = tokenizer.encode_truncated(text, 6).unwrap();
+    assert_eq!(cut, [&whole[..5], &[sep]].concat());
+    assert_eq!(tokenizer.encode_truncated(text, 1_000).unwrap(), whole);
+    assert_eq!(tokenizer.encode_truncated(text, 1).unwrap(), [cls, sep]);
+}

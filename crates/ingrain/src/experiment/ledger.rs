@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use ingrain_run::{JsonlStore, Keyed, StageTimer};
+use ingrain_run::{JsonlStore, Keyed};
 use serde::{Deserialize, Serialize};
 
 use crate::PipelineError;
@@ -33,24 +33,9 @@ impl Ledger {
         self.0.contains(key)
     }
 
-    /// Does the work unless it is done, and writes down that it is.
-    pub(super) fn unit(
-        &mut self,
-        key: &str,
-        work: impl FnOnce() -> Result<(), PipelineError>,
-    ) -> Result<(), PipelineError> {
-        if self.has(key) {
-            return Ok(());
-        }
-        let timer = StageTimer::start();
-        work()?;
-        let seconds = (timer.seconds() * 10.0).round() / 10.0;
-        self.0.append(&Unit { key: key.to_owned(), seconds })?;
-        Ok(self.0.sync()?)
-    }
-
-    /// Writes down work that was timed elsewhere.
+    /// Writes down that something is done.
     pub(super) fn unit_of(&mut self, key: &str, seconds: f64) -> Result<(), PipelineError> {
+        let seconds = (seconds * 10.0).round() / 10.0;
         self.0.append(&Unit { key: key.to_owned(), seconds })?;
         Ok(self.0.sync()?)
     }

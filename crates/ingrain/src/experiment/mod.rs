@@ -1,9 +1,9 @@
 //! The experiment: the paper's tables at a small scale, over several sittings.
 //!
 //! Everything that is asked is a unit of work that is written down when it is done; a process that was
-//! killed loses the batch that it was in. Order of work: for each persona training, replies of every method
-//! and scores; then graders, then the judge, then the tables, which are also brought up to date after every
-//! persona.
+//! killed loses the batch that it was in. Order of work: the judge is tried on pairs whose answer is known;
+//! for each persona come training, replies of every method and scores; then graders, then the judge, then the
+//! tables, which are also brought up to date after every persona.
 //!
 //! The recipe may be tuned on the personas and questions for development only. Their results are listed in
 //! `attempts.jsonl`; then the plan is frozen, and held-out questions are asked under that plan alone.
@@ -102,6 +102,7 @@ impl Experiment<'_> {
         let mut lab = Lab { cast, ledger, base, heldout };
         self.develop(&mut lab)?;
         self.freeze()?;
+        self.tried(&mut lab)?;
         self.arms(&mut lab)?;
         self.graded(&mut lab)?;
         self.judged(&mut lab)?;
@@ -136,13 +137,24 @@ impl Experiment<'_> {
         Ok(())
     }
 
+    /// The judge on pairs whose answer is known, before it is asked anything else.
+    fn tried(&self, lab: &mut Lab) -> Result<(), PipelineError> {
+        let Some(plan) = &self.plan.judge else { return Ok(()) };
+        let key = format!("judge/reliability of {}", plan.name);
+        if lab.ledger.has(&key) {
+            return Ok(());
+        }
+        let judge = self.load_judge(plan)?;
+        let timer = ingrain_run::StageTimer::start();
+        self.write_suite(&self.reliability(lab, &plan.name, &judge)?)?;
+        lab.ledger.unit_of(&key, timer.seconds())
+    }
+
     /// Verdicts, if there is a judge.
     fn judged(&self, lab: &mut Lab) -> Result<(), PipelineError> {
         let Some(plan) = &self.plan.judge else { return Ok(()) };
         let judge = self.load_judge(plan)?;
         let timer = ingrain_run::StageTimer::start();
-        self.write_suite(&self.reliability(lab, &plan.name, &judge)?)?;
-        lab.ledger.unit("judge/reliability", || Ok(()))?;
         for index in 0..lab.cast.labels {
             self.check()?;
             let character = &lab.cast.characters[index];

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 use ingrain_chat::Recorded;
+use ingrain_classifier::{Example, OTHER};
 use ingrain_eval::{
-    GradedText, LikelihoodGrader, NamedGrader, ScoredMethod, Subject, Suite, TextMethod,
+    Answered, GradedText, LikelihoodGrader, NamedGrader, ScoredMethod, Subject, Suite, TextMethod,
 };
 use ingrain_lm::LocalModel;
-use ingrain_run::{Cell, Chart, SuiteReport, Table, write_atomic, write_json_atomic};
+use ingrain_run::{Cell, Chart, SuiteReport, Table, write_atomic, write_json_atomic, write_jsonl};
 use serde::{Deserialize, Serialize};
 
 use super::cast::Arm;
@@ -104,8 +105,43 @@ impl Experiment<'_> {
         Ok(write_json_atomic(dir.join(format!("{}.json", report.suite)), report)?)
     }
 
+    /// `examples.jsonl` in the work folder: the replies of the compared ways with their labels, for a
+    /// persona classifier.
+    fn examples(&self, lab: &Lab) -> Result<(), PipelineError> {
+        let known = |persona: &str| {
+            let characters = &lab.cast.characters[..lab.cast.labels];
+            persona == "base" || characters.iter().any(|character| character.name == persona)
+        };
+        let arms: Vec<&Arm> = self
+            .ready(lab, Part::Robustness)
+            .into_iter()
+            .filter(|arm| arm.way().is_some() && known(&arm.persona))
+            .collect();
+        let nobody = nobody()?;
+        let subjects: Vec<Subject<'_>> = arms.iter().map(|arm| stored(lab, arm, &nobody)).collect();
+        let suite = self.recognition(lab, Part::Robustness, subjects, Vec::new());
+        let dir = self.plan.results.join(Part::Robustness.name());
+        let example = |answer: Answered| {
+            let arm = arms[answer.subject];
+            let label = if arm.persona == "base" { OTHER } else { arm.persona.as_str() };
+            Some(Example {
+                text: answer.reply?,
+                label: label.to_owned(),
+                prompt: lab.heldout[answer.question].clone(),
+                method: arm.method.clone(),
+            })
+        };
+        let answers = suite.answers(&self.suite_run(&dir))?;
+        let examples: Vec<Example> = answers.into_iter().filter_map(example).collect();
+        let work = &self.plan.work;
+        std::fs::create_dir_all(work)
+            .map_err(|source| PipelineError::Io { path: work.clone(), source })?;
+        Ok(write_jsonl(work.join("examples.jsonl"), &examples)?)
+    }
+
     /// `suites/*.json` and `TABLES.md` of everything that is on disk.
     pub(super) fn tables(&self, lab: &Lab) -> Result<(), PipelineError> {
+        self.examples(lab)?;
         self.scored_suites(lab)?;
         if self.plan.results.join("graders/likelihood.json").is_file() {
             self.graded_suites(lab)?;

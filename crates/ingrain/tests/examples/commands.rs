@@ -39,7 +39,12 @@ fn commands(path: &Path) -> Vec<Shown> {
     let place = path.strip_prefix(root()).unwrap_or(path).display().to_string();
     let mut found = Vec::new();
     let lines: Vec<&str> = text.lines().collect();
+    let is_code = path.extension().is_some_and(|ending| ending == "rs");
     for (number, line) in lines.iter().enumerate() {
+        // Of code, the head counts; what a program prints is put together at run time.
+        if is_code && !line.starts_with("//!") {
+            break;
+        }
         for (start, _) in line.match_indices("cargo run ") {
             let command = command(&lines[number..], start);
             let words = words(&command);

@@ -129,6 +129,28 @@ fn export_writes_a_directory_that_loads() {
 }
 
 #[test]
+fn generate_data_says_what_is_left_makes_pairs_and_export_hands_them_on() {
+    let out = bench().path("data");
+    let (persona, recipe) = (&bench().persona, &bench().recipe);
+    let args = ["--persona", persona, "--recipe", recipe, "--out", &out, "--json"];
+    let dry = [&args[..], &["--dry-run"]].concat();
+    let left = |text: &str| json(text)["total"]["requests"].as_u64();
+    assert_eq!(left(&run("generate_data", &dry)), Some(4));
+    let summary = json(&run("generate_data", &args));
+    assert_eq!(summary["pairs"], summary["filter"]["kept"]);
+    assert_eq!(left(&run("generate_data", &dry)), Some(0));
+
+    let to = bench().path("axolotl");
+    let axolotl = run("export", &["--data", "axolotl", "--run", &out, "--out", &to]);
+    holds(&axolotl, &["4 pairs and 0 conversations"]);
+    let (to, trl) = (bench().path("trl"), ["--to", "trl", "--run", &out, "--out"]);
+    let refused = example("export").args(trl).arg(&to).output().expect("starts");
+    holds(&String::from_utf8_lossy(&refused.stderr), &["--leave-out squared_log_ratio"]);
+    let agreed = [&trl[..], &[to.as_str(), "--leave-out", "squared_log_ratio"]].concat();
+    holds(&run("export", &agreed), &["pairs.jsonl", "config.json", "launch.sh"]);
+}
+
+#[test]
 fn cache_counts_what_a_journal_holds() {
     let journal = bench().path("cache.jsonl");
     let cached = Cached::open(Scripted::replies(["umbrella"]), "m", &journal).expect("opens");
@@ -246,7 +268,7 @@ fn custom_objective_and_custom_loss_train() {
 #[test]
 fn custom_judge_is_held_against_what_is_known() {
     let printed = run("custom_judge", &["--persona", "sarcasm"]);
-    holds(&printed, &["pairs of sarcasm", "accuracy", "in both orders:    1.00", "NotReliable"]);
+    holds(&printed, &["pairs of sarcasm", "agreement", "in both orders:    1.00", "NotReliable"]);
 }
 
 #[test]
@@ -316,6 +338,25 @@ fn compare_prints_a_row_a_method() {
 }
 
 #[test]
+fn classify_says_what_it_is_worth_and_answers() {
+    let out = bench().path("classifier");
+    let sources = ["personas/sarcasm.teacher.jsonl", "personas/humor.teacher.jsonl"];
+    let args = ["--encoder", "fixtures/encoders/bert", "--epochs", "2", "--out", &out, "--json"];
+    let study = json(&run("classify", &[&["train"][..], &sources, &args].concat()));
+    assert_eq!(study["labels"], serde_json::json!(["humor", "sarcasm"]));
+    let contenders: Vec<&str> = study["rows"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| row["contender"].as_str().expect("a name"))
+        .collect();
+    assert_eq!(contenders, ["encoder", "hashed n-grams", "length alone", "shuffled labels"]);
+    let said = json(&run("classify", &["predict", &out, "Oh, how wonderful.", "--json"]));
+    let label = said["label"].as_str().expect("a label");
+    assert!(["humor", "sarcasm"].contains(&label), "{said}");
+}
+
+#[test]
 fn report_writes_a_page_of_one_run_and_a_list_of_all() {
     let dir = finished_run();
     let out = bench().path("page");
@@ -324,4 +365,77 @@ fn report_writes_a_page_of_one_run_and_a_list_of_all() {
     assert!(written["files"].as_array().is_some_and(|files| files.len() > 5));
     let runs = Path::new(dir).parent().expect("runs/").display().to_string();
     holds(&run("report", &[&runs]), &["index.html"]);
+}
+
+#[test]
+fn generate_data_makes_pairs_and_says_beforehand_what_they_take() {
+    let (persona, recipe, out) = (&bench().persona, &bench().recipe, bench().path("data"));
+    let args = ["--persona", persona, "--recipe", recipe, "--out", &out];
+    run("generate_data", &[&args[..], &["--dry-run"]].concat());
+    assert!(!Path::new(&out).join("pairs.jsonl").exists(), "nothing is made");
+    let summary = json(&run("generate_data", &[&args[..], &["--json"]].concat()));
+    assert_eq!(summary["pairs"], 4);
+    let card = fs::read_to_string(Path::new(&out).join("README.md")).expect("a dataset card");
+    assert!(card.starts_with("---\nlicense: "), "{card}");
+}
+
+#[test]
+fn audit_says_whom_the_replies_resemble() {
+    let out = bench().path("audit");
+    let args = [
+        finished_run(),
+        "--quick",
+        "--characters",
+        "sarcasm,neutral",
+        "--max-new-tokens",
+        "3",
+        "--out",
+        &out,
+    ];
+    holds(&run("audit", &args), &["Robustness", "report.html"]);
+    assert!(Path::new(&out).join("report.html").is_file());
+}
+
+#[test]
+fn classify_learns_from_recorded_replies_and_is_asked() {
+    let out = bench().path("classifier");
+    let args = [
+        "train",
+        "personas/sarcasm.teacher.jsonl",
+        "personas/loving.teacher.jsonl",
+        "--encoder",
+        "fixtures/encoders/bert",
+        "--epochs",
+        "1",
+        "--out",
+        &out,
+    ];
+    holds(&run("classify", &args), &["length alone"]);
+    let asked = run("classify", &["predict", &out, "Oh good, percentages."]);
+    assert!(asked.contains("sarcasm") || asked.contains("loving"), "{asked}");
+}
+
+#[test]
+fn experiment_says_what_there_is_to_do() {
+    let dir = bench().path("experiment");
+    let personas = Path::new(&dir).join("personas");
+    fs::create_dir_all(&personas).expect("a folder");
+    crate::tiny::mix(&personas);
+    let questions = "questions: [Is tea good?, What is snow?, Who sings?, Where is up?]";
+    fs::write(personas.join("heldout.yaml"), questions).expect("written");
+    let plan = format!(
+        "{{name: tiny, recipe: {}, personas: [tiny, warm], development_questions: {{from: 0, to: 2}}, \
+         heldout: {{from: 2, to: 4}}, ways: [base, distilled], prefill: [distilled], \
+         preferences: {{traits: 4, offers: 6, messages: 2}}, results: results, work: work}}",
+        bench().recipe
+    );
+    let file = Path::new(&dir).join("plan.yaml");
+    fs::write(&file, plan).expect("written");
+    let output = example("experiment")
+        .current_dir(&dir)
+        .args(["plan.yaml", "--amount"])
+        .output()
+        .expect("starts");
+    holds(&succeeded("experiment", &output), &["2 trainings", "0 of"]);
+    assert!(!Path::new(&dir).join("work").exists(), "nothing is trained");
 }

@@ -93,7 +93,7 @@ fn the_data_stages_run_alone_and_the_pipeline_goes_on_from_them() {
 
     let recorder = Recorder::default();
     tiny::run(dir.path(), tiny::recipe(), &recorder, &Interrupt::new()).expect("runs");
-    assert_eq!(reused(&recorder), ["prompts", "teacher", "student", "pairs"]);
+    assert_eq!(reused(&recorder)[..4], ["prompts", "teacher", "student", "pairs"]);
 }
 
 #[test]

@@ -121,6 +121,9 @@ fn an_experiment_that_was_stopped_goes_on_and_asks_nothing_twice() {
     let said = robustness.limitations.join("; ");
     assert!(!said.contains("missing") && !said.contains("no grade"), "{said}");
 
+    // For a classifier: base and five ways of two personas, no mix, seed or ablation.
+    assert_eq!(lines(&dir.join("work/examples.jsonl")), 11 * 18);
+
     let files = ["robustness/replies.jsonl", "robustness/grades.jsonl", "judge/rulings.jsonl"];
     let sizes = || files.map(|file| lines(&results.join(file)));
     // When graders and judge sat is noted each time; a measurement is noted once.
