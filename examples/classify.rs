@@ -4,8 +4,9 @@
 //! with a `text`, a `label`, a `prompt` and a `method` a line. With a head alone it takes minutes for a
 //! thousand replies, most of them to read the replies once. Expect a table: the classifier beside what has to
 //! be beaten, on prompts that were not learnt from and on each method that was not; then a line a label, and
-//! what the table does not show. It writes the classifier and `study.json` to `--out`; `report` shows the study of a run that `--run` names. The built-in
-//! encoder is fetched on first use (91 MB). Interrupted, the same command goes on.
+//! what the table does not show. It writes the classifier and `study.json` to `--out`; `report` shows the
+//! study of a run that `--run` names. The built-in encoder is fetched on first use (91 MB). Interrupted, the
+//! same command goes on.
 //!
 //! ```sh
 //! cargo run --release --example classify -- train runs/sarcasm runs/loving --out runs/classifier

@@ -138,6 +138,8 @@ fn generate_data_says_what_is_left_makes_pairs_and_export_hands_them_on() {
     assert_eq!(left(&run("generate_data", &dry)), Some(4));
     let summary = json(&run("generate_data", &args));
     assert_eq!(summary["pairs"], summary["filter"]["kept"]);
+    let card = fs::read_to_string(Path::new(&out).join("README.md")).expect("a dataset card");
+    assert!(card.starts_with("---\nlicense: "), "{card}");
     assert_eq!(left(&run("generate_data", &dry)), Some(0));
 
     let to = bench().path("axolotl");
@@ -368,18 +370,6 @@ fn report_writes_a_page_of_one_run_and_a_list_of_all() {
 }
 
 #[test]
-fn generate_data_makes_pairs_and_says_beforehand_what_they_take() {
-    let (persona, recipe, out) = (&bench().persona, &bench().recipe, bench().path("data"));
-    let args = ["--persona", persona, "--recipe", recipe, "--out", &out];
-    run("generate_data", &[&args[..], &["--dry-run"]].concat());
-    assert!(!Path::new(&out).join("pairs.jsonl").exists(), "nothing is made");
-    let summary = json(&run("generate_data", &[&args[..], &["--json"]].concat()));
-    assert_eq!(summary["pairs"], 4);
-    let card = fs::read_to_string(Path::new(&out).join("README.md")).expect("a dataset card");
-    assert!(card.starts_with("---\nlicense: "), "{card}");
-}
-
-#[test]
 fn audit_says_whom_the_replies_resemble() {
     let out = bench().path("audit");
     let args = [
@@ -394,25 +384,6 @@ fn audit_says_whom_the_replies_resemble() {
     ];
     holds(&run("audit", &args), &["Robustness", "report.html"]);
     assert!(Path::new(&out).join("report.html").is_file());
-}
-
-#[test]
-fn classify_learns_from_recorded_replies_and_is_asked() {
-    let out = bench().path("classifier");
-    let args = [
-        "train",
-        "personas/sarcasm.teacher.jsonl",
-        "personas/loving.teacher.jsonl",
-        "--encoder",
-        "fixtures/encoders/bert",
-        "--epochs",
-        "1",
-        "--out",
-        &out,
-    ];
-    holds(&run("classify", &args), &["length alone"]);
-    let asked = run("classify", &["predict", &out, "Oh good, percentages."]);
-    assert!(asked.contains("sarcasm") || asked.contains("loving"), "{asked}");
 }
 
 #[test]
