@@ -60,8 +60,8 @@ impl Default for ClassifierConfig {
 }
 
 impl ClassifierConfig {
-    /// The settings that suit what learns: a head alone learns in many quick epochs at a high rate, an
-    /// encoder in few at a low one.
+    /// The settings that suit what learns: a head alone learns in many quick epochs at a high rate (many
+    /// more and it learns its examples by heart), an encoder in few at a low one.
     #[must_use]
     pub fn for_tuning(tuning: Tuning) -> Self {
         let adamw = AdamWConfig { beta2: 0.999, weight_decay: 0.01, ..AdamWConfig::default() };
@@ -77,7 +77,7 @@ impl ClassifierConfig {
         };
         let train = match tuning {
             Tuning::Head => TrainConfig {
-                epochs: 100,
+                epochs: 20,
                 batch_size: 32,
                 learning_rate: 2e-2,
                 warmup_ratio: 0.0,

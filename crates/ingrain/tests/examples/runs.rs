@@ -344,7 +344,7 @@ fn classify_says_what_it_is_worth_and_answers() {
     let out = bench().path("classifier");
     let sources = ["personas/sarcasm.teacher.jsonl", "personas/humor.teacher.jsonl"];
     let args = ["--encoder", "fixtures/encoders/bert", "--epochs", "2", "--out", &out, "--json"];
-    let study = json(&run("classify", &[&["train"], &sources[..], &args].concat()));
+    let study = json(&run("classify", &[&["train"][..], &sources, &args].concat()));
     assert_eq!(study["labels"], serde_json::json!(["humor", "sarcasm"]));
     let contenders: Vec<&str> = study["rows"]
         .as_array()
