@@ -6,6 +6,7 @@
 mod bench;
 mod commands;
 mod hub;
+mod list;
 mod recipe_guide;
 mod runs;
 mod servers;
