@@ -1,7 +1,7 @@
 //! Two trained personas in one adapter: a weighted sum of their updates, exact by rank concatenation.
 //!
-//! Needs adapters of one base model, as `character_training` leaves them; a single one with `--rank` is only
-//! compressed. Takes seconds.
+//! Needs adapters of one base model, as `character_training` leaves them; a single one with `--rank` is
+//! only compressed. Merging takes seconds, compressing minutes.
 //! (A mix of *constitutions*, trained as one character, is another thing: `character_training --persona
 //! "sarcasm:0.6 + loving:0.4"`.)
 //!

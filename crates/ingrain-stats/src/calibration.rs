@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{StatsError, at_least, finite, same_length};
+use crate::ranks::constant;
 
 /// Predictions of similar confidence, and how many of them were right.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -140,22 +141,27 @@ pub fn best_temperature<L: AsRef<[f64]>>(
         let range = "0 to below 1";
         return Err(StatsError::OutOfRange { name: "smoothing", value: smoothing, range });
     }
-    // Derivative of the mean loss by b = 1 / T: the expected logit less that of the truth.
+    // Derivative of the mean loss by b = 1 / T: by how much the expected logit exceeds that of the truth,
+    // taken logit by logit, since near certainty both are equal to the last digit.
     let slope = |b: f64| -> f64 {
         let one = |(row, &truth): (&L, &usize)| {
             let row = row.as_ref();
-            let expected: f64 = softmax(row, 1.0 / b).iter().zip(row).map(|(p, z)| p * z).sum();
-            let others = (row.iter().sum::<f64>() - row[truth]) / (row.len() - 1).max(1) as f64;
-            expected - (1.0 - smoothing) * row[truth] - smoothing * others
+            let above = |z: &f64| z - row[truth];
+            let expected: f64 =
+                softmax(row, 1.0 / b).iter().zip(row).map(|(p, z)| p * above(z)).sum();
+            let others = row.iter().map(above).sum::<f64>() / (row.len() - 1).max(1) as f64;
+            expected - smoothing * others
         };
         logits.iter().zip(truths).map(one).sum()
     };
+    // Where logits differ, a slope of 0 is one too small to write down.
+    let informative = logits.iter().any(|row| !constant(row.as_ref()));
     let limit = 100_f64.ln();
     let (mut low, mut high) = (-limit, limit);
     for _ in 0..60 {
         let middle = (low + high) / 2.0;
-        // 0 also where every probability has become 1: then the end of the range is meant.
-        if slope(middle.exp()) <= 0.0 { low = middle } else { high = middle }
+        let slope = slope(middle.exp());
+        if slope < 0.0 || (slope == 0.0 && informative) { low = middle } else { high = middle }
     }
     Ok((-(low + high) / 2.0).exp())
 }
@@ -221,6 +227,10 @@ mod tests {
         };
         let sure = of([0, 1], 0.0);
         assert!((sure - 0.01).abs() < 1e-9, "{sure}");
+        let far = best_temperature(&[[90.0, 0.0], [0.0, 90.0]], &[0, 1], 0.0).expect("defined");
+        assert!((far - 0.01).abs() < 1e-9, "{far}");
+        let nothing = best_temperature(&[[3.0, 3.0]], &[0], 0.0).expect("defined");
+        assert!((nothing - 100.0).abs() < 1e-6, "{nothing}");
         let backwards = of([1, 0], 0.0);
         assert!((backwards - 100.0).abs() < 1e-6, "{backwards}");
         // A quarter of each counts as wrong: odds of 3, so T = 1 / ln 3.
