@@ -44,8 +44,8 @@ pub(crate) fn replies(prompts: usize) -> Vec<Example> {
     let of = |prompt: usize| {
         let topic = topics[prompt % topics.len()];
         let again = topics[(prompt / topics.len() + prompt) % topics.len()];
-        let prompted = |mark: &str| format!("the {topic} {mark} the {again}");
-        let trained = |mark: &str| format!("{mark} {topic} and the {again} {mark}");
+        let prompted = |mark: &str| format!("{mark} {topic} {mark} {again} {mark}");
+        let trained = |mark: &str| format!("{mark} the {topic} {mark} and {again} {mark}");
         [
             example(prompted("that"), "calm", prompt, "prompted"),
             example(trained("that"), "calm", prompt, "trained"),
