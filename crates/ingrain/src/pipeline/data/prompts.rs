@@ -2,7 +2,8 @@
 
 use ingrain_data::interchange::{Distillation, read_reference_distillation};
 use ingrain_data::{
-    Expansion, ExpansionReply, Prompt, built_in_first_turns, expand_prompts, read_first_turns,
+    DataError, Expansion, ExpansionReply, Prompt, built_in_first_turns, expand_prompts,
+    read_first_turns,
 };
 use ingrain_run::{JsonlStore, Manifest, read_jsonl, write_json_atomic, write_jsonl};
 
@@ -69,7 +70,7 @@ impl DataStages<'_> {
             let mut store = JsonlStore::<ExpansionReply>::open(stage.file(replies))?;
             let generation = self.generation("expansion", teacher, &recipe.data.teacher, stage);
             let constitution = self.stages.persona.constitution();
-            let (kept, told, _) = expand_prompts(
+            let (kept, told, asked) = expand_prompts(
                 &generation,
                 self.stages.prompts,
                 constitution,
@@ -77,6 +78,17 @@ impl DataStages<'_> {
                 &mut store,
             )?;
             let lacking: usize = told.lacking.values().sum();
+            // What failed is asked again by the same command; a stage that is done is not.
+            if let Some(failure) = asked.failed.first().filter(|_| lacking > 0) {
+                return Err(PipelineError::Data(DataError::Invalid {
+                    stage: "expansion".into(),
+                    reason: format!(
+                        "{lacking} questions are lacking, because requests failed ({}); run the same \
+                         command again to go on",
+                        failure.error
+                    ),
+                }));
+            }
             let message = format!(
                 "{} questions, {} lines rejected, {lacking} questions lacking",
                 kept.len(),
