@@ -302,6 +302,25 @@ fn compare_prints_a_row_a_method() {
 }
 
 #[test]
+fn classify_says_what_it_is_worth_and_answers() {
+    let out = bench().path("classifier");
+    let sources = ["personas/sarcasm.teacher.jsonl", "personas/humor.teacher.jsonl"];
+    let args = ["--encoder", "fixtures/encoders/bert", "--epochs", "2", "--out", &out, "--json"];
+    let study = json(&run("classify", &[&["train"][..], &sources, &args].concat()));
+    assert_eq!(study["labels"], serde_json::json!(["humor", "sarcasm"]));
+    let contenders: Vec<&str> = study["rows"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| row["contender"].as_str().expect("a name"))
+        .collect();
+    assert_eq!(contenders, ["encoder", "hashed n-grams", "length alone", "shuffled labels"]);
+    let said = json(&run("classify", &["predict", &out, "Oh, how wonderful.", "--json"]));
+    let label = said["label"].as_str().expect("a label");
+    assert!(["humor", "sarcasm"].contains(&label), "{said}");
+}
+
+#[test]
 fn report_writes_a_page_of_one_run_and_a_list_of_all() {
     let dir = finished_run();
     let out = bench().path("page");
