@@ -33,7 +33,7 @@ pub fn device(name: &str) -> Result<Device, LmError> {
     match name.split_once(':').unwrap_or((name, "0")) {
         ("cpu" | "flex", "0") => Ok(Device::flex()),
         #[cfg(feature = "ndarray")]
-        ("ndarray", "0") => Ok(Device::ndarray()),
+        ("ndarray", "0") => Ok(ndarray()),
         #[cfg(not(feature = "ndarray"))]
         ("ndarray", _) => Err(unknown("this build has no ndarray; add --features ndarray")),
         #[cfg(feature = "cuda")]
@@ -45,4 +45,10 @@ pub fn device(name: &str) -> Result<Device, LmError> {
         ("cuda", _) => Err(unknown("this build has no CUDA; add --features cuda")),
         _ => Err(unknown("unknown; expected cpu, ndarray, cuda or cuda:N")),
     }
+}
+
+#[cfg(feature = "ndarray")]
+#[expect(deprecated, reason = "Burn gives it up; it is there for those who ask for it by name")]
+fn ndarray() -> Device {
+    Device::ndarray()
 }

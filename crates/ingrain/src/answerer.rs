@@ -106,6 +106,10 @@ impl ReplySource {
     /// # Errors
     /// [`PipelineError::Chat`] for a file or settings that cannot be used, [`PipelineError::Model`] for a
     /// model, [`PipelineError::Run`] for a cache.
+    #[cfg_attr(
+        not(feature = "openai"),
+        expect(unused_variables, reason = "servers alone have caches")
+    )]
     pub fn open(&self, role: &str, opening: &Opening<'_>) -> Result<Answerer, PipelineError> {
         match self {
             Self::Recorded(path) => {

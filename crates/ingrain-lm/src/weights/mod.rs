@@ -18,6 +18,7 @@ use crate::config::Family;
 pub(crate) use build::build;
 pub(crate) use gguf::GgufWeights;
 pub use hf::HfWeights;
+#[cfg(feature = "hub")]
 pub(crate) use hf::shard_names;
 pub(crate) use names::{is_vision, norm_path, text_name};
 pub(crate) use random::RandomWeights;

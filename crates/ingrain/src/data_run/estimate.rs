@@ -69,6 +69,7 @@ struct Desk<'a> {
     run: &'a DataRun<'a>,
     assumed: &'a Assumptions,
     count: &'a dyn Fn(&[Message]) -> usize,
+    #[cfg_attr(not(feature = "openai"), expect(dead_code, reason = "servers alone cost money"))]
     purse: Purse,
 }
 

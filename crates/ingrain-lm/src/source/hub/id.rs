@@ -47,6 +47,7 @@ impl HubId {
     }
 
     /// The same repository and path without the revision, as other tools write a base model.
+    #[cfg(feature = "hub")]
     pub(crate) fn without_revision(&self) -> Self {
         Self { revision: None, ..self.clone() }
     }

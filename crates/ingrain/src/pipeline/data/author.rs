@@ -26,6 +26,10 @@ impl Author<'_> {
 
 impl DataStages<'_> {
     /// Whom the recipe names. `distilled` makes the distilled model; `adapter` is its adapter's folder.
+    #[cfg_attr(
+        not(feature = "openai"),
+        expect(unused_variables, reason = "only a server is handed the adapter's folder")
+    )]
     pub(crate) fn author(
         &self,
         opening: &Opening<'_>,
