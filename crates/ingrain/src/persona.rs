@@ -132,7 +132,8 @@ impl Persona {
     pub fn heldout_pairs(&self) -> Result<Vec<PreferencePair>, PipelineError> {
         let mut files = Vec::new();
         for part in &self.parts {
-            let what = "recorded chosen and rejected replies to held-out questions";
+            let what = "recorded chosen and rejected replies to questions that nothing trains on, a pair a line \
+                        as in personas/sarcasm.heldout.jsonl";
             let file = part.file(&part.heldout, "heldout.jsonl", what)?;
             files.push((part.share, read_jsonl::<PreferencePair>(file)?));
         }

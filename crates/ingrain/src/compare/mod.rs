@@ -72,9 +72,9 @@ impl Comparison<'_> {
     /// # Errors
     /// As [`Pipeline::run`]; what is finished stays.
     pub fn run(&self) -> Result<Vec<Row>, PipelineError> {
+        let heldout = self.pipeline.persona.heldout_pairs()?;
         let (context, mut manifest) = self.pipeline.open()?;
         context.data(&mut manifest)?;
-        let heldout = context.persona.heldout_pairs()?;
         let bench = Bench { context: &context, heldout: &heldout };
         let mut table = Table { bench, manifest: &mut manifest };
         let mut rows = vec![table.base()?];

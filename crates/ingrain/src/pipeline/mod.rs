@@ -85,6 +85,8 @@ impl Pipeline<'_> {
     /// [`PipelineError::Interrupted`] after a request to stop; otherwise that of the stage that
     /// failed. What is finished stays.
     pub fn run(&self) -> Result<Summary, PipelineError> {
+        // Asked for at the end, and better missed now than after the training.
+        self.persona.heldout_pairs()?;
         let (context, mut manifest) = self.open()?;
         context.data(&mut manifest)?;
         let distilled = context.distillation(&mut manifest)?;

@@ -156,6 +156,19 @@ fn a_persona_for_research_trains_only_when_that_is_said() {
     assert!(!dir.path().join("run").exists(), "nothing was written");
 }
 
+#[test]
+fn a_persona_without_heldout_pairs_is_told_before_anything_is_trained() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut persona = tiny::mix(dir.path());
+    persona.parts[0].heldout = None;
+    let (prompts, interrupt) = (PromptSet::default(), Interrupt::new());
+    let error =
+        tiny::run_persona(persona, prompts, dir.path(), tiny::recipe(), &Silent, &interrupt)
+            .expect_err("nothing to measure on");
+    assert!(error.to_string().contains("heldout.jsonl is missing"), "{error}");
+    assert!(!dir.path().join("run").exists(), "nothing was written");
+}
+
 /// Raises the interrupt when the n-th piece of new work is done.
 struct StopAt {
     left: AtomicU64,
