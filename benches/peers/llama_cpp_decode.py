@@ -6,7 +6,6 @@ Its server decodes in one continuous batch; sixteen prompts are sixteen requests
 writes the built-in model in other types.
 """
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,8 +31,7 @@ def main() -> None:
         request = {
             "prompt": prompt, "n_predict": new, "temperature": 0.0, "ignore_eos": True, "cache_prompt": False,
         }
-        reply = server.handle_completions(json.dumps(request))
-        reply = json.loads(reply) if isinstance(reply, str | bytes) else reply
+        reply = server.handle_completions(request)
         assert reply["tokens_predicted"] == new or reply["usage"]["completion_tokens"] == new, reply
 
     with ThreadPoolExecutor(BATCH) as pool:
