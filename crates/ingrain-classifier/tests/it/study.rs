@@ -41,7 +41,7 @@ fn an_encoder_beats_length_and_shuffled_labels() {
         ])
         .unwrap();
     let macro_f1 = |row: usize| report.rows[row].evaluation.macro_f1;
-    assert!(macro_f1(0).estimate > 0.8, "{:?}", macro_f1(0));
+    assert!(macro_f1(0).estimate > 0.9, "{:?}", macro_f1(0));
     assert!(macro_f1(0).low > macro_f1(1).high, "{:?} {:?}", macro_f1(0), macro_f1(1));
     assert!(macro_f1(0).low > macro_f1(2).high, "{:?} {:?}", macro_f1(0), macro_f1(2));
     let without: Vec<Option<&str>> =

@@ -54,7 +54,7 @@ fn undisturbed(tuning: Tuning) -> Outcome {
 fn a_tiny_encoder_learns_its_examples_by_head_blocks_or_in_full() {
     for tuning in [Tuning::Head, Tuning::Blocks, Tuning::Full] {
         let accuracy = undisturbed(tuning).accuracy;
-        assert!(accuracy > 0.9, "{tuning:?}: {accuracy}");
+        assert!(accuracy > 0.95, "{tuning:?}: {accuracy}");
     }
 }
 
