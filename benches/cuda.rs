@@ -91,6 +91,7 @@ impl Model {
 }
 
 fn main() -> Result<(), Failure> {
+    support::keep_freed_pages();
     let line = CommandLine::parse();
     let device = device(&line.device)?;
     let files = ModelSource::Builtin.resolve(&Silent)?;

@@ -33,6 +33,7 @@ const LONG: usize = 1000;
 const STREAM: usize = 96 << 20;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    support::keep_freed_pages();
     let files = BUILTIN.resolve(&Silent)?;
     let mut model = CausalLm::load(&files, &Device::flex())?;
     let bf16 = std::env::args().any(|arg| arg == "bf16");

@@ -136,6 +136,7 @@ fn measure(size: [usize; 3], repetitions: usize) -> [Cost; 4] {
 }
 
 fn main() {
+    support::keep_freed_pages();
     let mut line = CommandLine::parse();
     if line.grid {
         line.tokens = vec![256, 1024, 8192];

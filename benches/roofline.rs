@@ -96,6 +96,7 @@ fn in_f32(product: Product, c: &mut [f32], a: &[f32], b: &[f32]) {
 }
 
 fn main() -> Result<(), Failure> {
+    support::keep_freed_pages();
     let CommandLine { rounds, shape, .. } = CommandLine::parse();
     let model = step::builtin()?;
     let products = products::of_step(model.config(), shape);

@@ -45,6 +45,7 @@ struct Point {
 }
 
 fn main() -> Result<(), Failure> {
+    support::keep_freed_pages();
     let CommandLine { steps, mut settings, .. } = CommandLine::parse();
     if settings.is_empty() {
         settings.push("f32".to_owned());

@@ -1,6 +1,8 @@
 //! What the benchmarks share: the examples' allocator, counting, medians, a training step.
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
+#[path = "../../examples/support/allocator.rs"]
+mod allocator;
 pub(crate) mod products;
 pub(crate) mod step;
 
@@ -9,6 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use mimalloc::MiMalloc;
+
+pub(crate) use allocator::keep_freed_pages;
 
 /// mimalloc, counting bytes in use and their peak.
 pub(crate) struct Counting;
@@ -31,6 +35,14 @@ unsafe impl GlobalAlloc for Counting {
         PEAK.fetch_max(now, Ordering::Relaxed);
         // SAFETY: the caller's promises are `MiMalloc`'s.
         unsafe { MiMalloc.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let now = IN_USE.fetch_add(size, Ordering::Relaxed) + size - layout.size();
+        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
+        PEAK.fetch_max(now, Ordering::Relaxed);
+        // SAFETY: the caller's promises are `MiMalloc`'s.
+        unsafe { MiMalloc.realloc(pointer, layout, size) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {

@@ -198,6 +198,7 @@ struct CommandLine {
 
 /// The whole of a benchmark of one trainer.
 pub(crate) fn main(trainer: Trainer) -> Result<(), Failure> {
+    super::keep_freed_pages();
     let CommandLine { steps, setting, shape, .. } = CommandLine::parse();
     let wanted: Vec<Setting> = SETTINGS
         .into_iter()

@@ -6,6 +6,7 @@
     reason = "each example uses its part; progress goes to stderr"
 )]
 
+mod allocator;
 mod args;
 mod progress;
 
@@ -29,6 +30,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Runs `main`; an error becomes one line on stderr and exit code 1.
 pub(crate) fn run(main: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
+    allocator::keep_freed_pages();
     match main() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
