@@ -113,11 +113,12 @@ def logprob(args: argparse.Namespace) -> str:
 def logprob_size(size: tuple[int, int, int], args: argparse.Namespace) -> list[str]:
     options = [word for key, value in zip(("tokens", "vocab", "hidden"), size) for word in (f"--{key}", str(value))]
     ours = [bench("logprob"), str(args.repetitions), "--json", *options]
+    returning = [*ours, "--return-pages"]
     repetitions = ["--repetitions", str(args.repetitions), "--threads", str(args.threads)]
     theirs = script("logprob.py", *options, *repetitions)
     secs, extra, notes = {}, {}, {}
     for _ in range(args.rounds):
-        for row in rows(ours, args.threads) + rows(theirs, args.threads):
+        for row in rows(ours, args.threads) + rows(returning, args.threads) + rows(theirs, args.threads):
             case = row["case"]
             secs.setdefault(case, []).extend(row["secs"])
             extra[case] = max(extra.get(case, 0), row["extra_bytes"])

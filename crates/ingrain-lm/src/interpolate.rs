@@ -1,8 +1,11 @@
 //! A full model between two others.
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 
-use crate::layers::{DecoderLayer, half};
+use crate::kernels::bf16::HalfWeight;
+use crate::layers::DecoderLayer;
 use crate::{CausalLm, LmError};
 
 impl CausalLm {
@@ -32,7 +35,7 @@ impl CausalLm {
             false => between.tensors(&self.head, &other.head),
         };
         if model.head_half.is_some() {
-            model.head_half = half(&model.head);
+            model.head_half = HalfWeight::pack(&model.head).map(Arc::new);
         }
         for (layer, other) in model.layers.iter_mut().zip(&other.layers) {
             between.layers(layer, other);

@@ -35,11 +35,11 @@ pub use full_weights::FullWeights;
 pub use generate::{
     Batch, Choice, Generation, Generator, OnToken, Prompt, ReplyText, ScoredText, Token,
 };
-pub use kernels::bf16::Packed as Bf16Matrix;
+pub use kernels::bf16::{HalfWeight as Bf16Weight, Packed as Bf16Matrix};
 pub use layers::Rotary;
 pub use load::StoredType;
 pub use local::LocalModel;
-pub use logprob::selective_logprob;
+pub use logprob::{selective_logprob, selective_logprob_bf16};
 pub use lora::{Adapter, Compressed, LoraConfig, MergeMode, ModuleNorm, Projection, merge_exact};
 pub use model::CausalLm;
 pub use overlay::{Overlay, Steering, Variant};

@@ -50,6 +50,20 @@ pub fn selective_logprob(
     with_half(hidden, head, None, targets, softcap)
 }
 
+/// The same with the products of a frozen head in bf16: `hidden` and the derivatives of the logits are
+/// rounded on the way in, sums and everything else are f32. `packed` is `head`, packed. A head that trains,
+/// or another back end than Flex, takes the products of `head` itself.
+#[must_use]
+pub fn selective_logprob_bf16(
+    hidden: Tensor<2>,
+    head: Tensor<2>,
+    packed: &HalfWeight,
+    targets: Tensor<1, Int>,
+    softcap: Option<f64>,
+) -> Tensor<1> {
+    with_half(hidden, head, Some(packed), targets, softcap)
+}
+
 /// The same, with a head that may be packed in bf16.
 pub(crate) fn with_half(
     hidden: Tensor<2>,

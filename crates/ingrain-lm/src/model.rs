@@ -9,7 +9,7 @@ use crate::batch::TokenBatch;
 use crate::device::is_gpu;
 use crate::kernels::bf16::HalfWeight;
 use crate::layers::{
-    DecoderLayer, KvCache, Linear, Rotary, Span, Spans, half, product, rms_norm, times_transposed,
+    DecoderLayer, KvCache, Linear, Rotary, Span, Spans, product, rms_norm, times_transposed,
 };
 use crate::logprob;
 use crate::{Adapter, DecoderConfig, LmError, Overlay, Readout};
@@ -93,7 +93,7 @@ impl CausalLm {
         if is_gpu(&self.device) {
             return Ok(self.held_in(DType::BF16));
         }
-        self.head_half = half(&self.head);
+        self.head_half = HalfWeight::pack(&self.head).map(Arc::new);
         let mut linears = self.layers.iter_mut().flat_map(|layer| &mut layer.projections);
         if self.head_half.is_some() && linears.all(Linear::pack) {
             return Ok(self);

@@ -11,7 +11,10 @@ mod avx512;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use burn::tensor::Tensor;
 use rayon::prelude::*;
+
+use super::Dense;
 
 /// Columns of a panel, interleaved: four vectors of sixteen.
 const PANEL: usize = 64;
@@ -204,9 +207,9 @@ fn round_row(_: &[f32], _: &mut Vec<u32>) {
     unreachable!("nothing is packed where this product does not run")
 }
 
-/// A frozen weight `W [outputs, inputs]`, packed.
+/// A frozen weight `W [outputs, inputs]`, packed for the products of both passes.
 #[derive(Debug)]
-pub(crate) struct HalfWeight {
+pub struct HalfWeight {
     /// For `x W^T`.
     pub(crate) forward: Packed,
     /// For `dy W`, once somebody trains.
@@ -214,9 +217,12 @@ pub(crate) struct HalfWeight {
 }
 
 impl HalfWeight {
-    /// Packs `weight`, row-major; `None` where there are no instructions for it.
-    pub(crate) fn new(weight: &[f32], [outputs, inputs]: [usize; 2]) -> Option<Self> {
-        let forward = Packed::of_columns(weight, [inputs, outputs])?;
+    /// Packs a frozen weight `[outputs, inputs]`; `None` where there are no instructions for it, or it is
+    /// not f32 on Flex.
+    #[must_use]
+    pub fn pack(weight: &Tensor<2>) -> Option<Self> {
+        let [outputs, inputs] = weight.dims();
+        let forward = Packed::of_columns(Dense::read(weight)?.values(), [inputs, outputs])?;
         Some(Self { forward, backward: OnceLock::new() })
     }
 

@@ -21,7 +21,7 @@ pub(crate) struct Linear {
 impl Linear {
     /// Packs the weight in bf16; `false` where there are no instructions for it.
     pub(crate) fn pack(&mut self) -> bool {
-        self.half = half(&self.weight);
+        self.half = HalfWeight::pack(&self.weight).map(Arc::new);
         self.half.is_some()
     }
 
@@ -44,11 +44,6 @@ impl Linear {
 pub(crate) fn product(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
     let outer = x.dtype();
     x.cast(weight.dtype()).matmul(weight).cast(outer)
-}
-
-/// A frozen weight, `[out, in]`, in bf16; `None` where there are no instructions for it.
-pub(crate) fn half(weight: &Tensor<2>) -> Option<Arc<HalfWeight>> {
-    HalfWeight::new(Dense::read(weight)?.values(), weight.dims()).map(Arc::new)
 }
 
 /// `x W^T` for a frozen `W` stored `[out, in]`, fast for few rows too, in bf16 if it is packed.

@@ -14,7 +14,7 @@ mod rotary;
 
 pub(crate) use block::{DecoderLayer, Norm, OutputNorms, QkNorms, Span, Spans};
 pub(crate) use cache::{KvCache, LayerCache};
-pub(crate) use linear::{Linear, half, product, times_transposed};
+pub(crate) use linear::{Linear, product, times_transposed};
 pub(crate) use norm::rms_norm;
 pub(crate) use placement::Placement;
 pub use rotary::Rotary;

@@ -1,7 +1,7 @@
 //! Selective log-probability against log-softmax and gather over the whole vocabulary.
 
 use burn::tensor::{Int, Tensor, TensorData, activation};
-use ingrain_lm::selective_logprob;
+use ingrain_lm::{Bf16Weight, selective_logprob, selective_logprob_bf16};
 use proptest::prelude::*;
 
 use crate::fixture::{assert_close, values};
@@ -186,4 +186,35 @@ fn any_loss_on_top_gets_its_gradient_more_than_once() {
     };
     let selective = twice(&|h, w, t| selective_logprob(h, w, t, None));
     assert_close("twice", &selective, &twice(&|h, w, t| naive(h, w, t, None)), 1e-6);
+}
+
+/// Both factors of a product rounded to bf16 are off by 2^-8 of it together, so a logit by `e`, 2^-8 of the sum
+/// of its products' sizes; a log-probability by `2 e`. Probabilities are off by a factor of `exp(2 e)` at most,
+/// and their product with the head by 2^-7 of its largest value.
+#[test]
+fn products_in_bf16_stay_within_their_rounding() {
+    let random = |len: usize, step: usize, size: f32| -> Vec<f32> {
+        (0..len).map(|i| (((i * step) % 1009) as f32 / 504.5 - 1.0) * size).collect()
+    };
+    let (tokens, width, vocab) = (131, 24, 700);
+    let (hidden, head) = (random(tokens * width, 337, 2.0), random(vocab * width, 211, 0.5));
+    let targets: Vec<i32> = (0..tokens).map(|i| (i * 97 % vocab) as i32).collect();
+    let case = Case { hidden, head, targets, weights: vec![1.0; tokens], width, softcap: None };
+    let (hidden, head, targets, _) = case.tensors();
+    let Some(packed) = Bf16Weight::pack(&head) else { return };
+    let run = |f: &dyn Fn(Tensor<2>, Tensor<2>, Tensor<1, Int>) -> Tensor<1>| {
+        let hidden = hidden.clone().autodiff().require_grad();
+        let logps = f(hidden.clone(), head.clone(), targets.clone());
+        let unit = hidden.grad(&logps.clone().sum().backward()).unwrap();
+        [values(logps.without_autodiff()), values(unit)]
+    };
+    let [value, unit] = run(&|h, w, t| selective_logprob_bf16(h, w, &packed, t, None));
+    let [plain, plain_unit] = run(&|h, w, t| naive(h, w, t, None));
+    let sizes = hidden.clone().abs().matmul(head.clone().abs().transpose());
+    let off = largest(&values(sizes)) / 256.0;
+    assert!(off < 0.2, "a bound that says something: {off}");
+    assert_close("values", &value, &plain, 2.0 * off);
+    let allowed = ((2.0 * off).exp() - 1.0 + 1.0 / 128.0) * largest(&case.head);
+    assert_close("unit gradients", &unit, &plain_unit, allowed);
+    assert!(value != plain, "bf16 was used");
 }
