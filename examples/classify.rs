@@ -40,9 +40,8 @@ enum Command {
         classifier: PathBuf,
         /// Replies; without any, one a line of the standard input
         replies: Vec<String>,
-        /// cpu, ndarray, cuda or cuda:N (the last two by feature)
-        #[arg(long, default_value = "cpu")]
-        device: String,
+        #[command(flatten)]
+        device: support::DeviceArgs,
         /// Print a line of JSON a reply
         #[arg(long)]
         json: bool,
@@ -75,9 +74,8 @@ struct Train {
     /// Seed of the split
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// cpu, ndarray, cuda or cuda:N (the last two by feature)
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    #[command(flatten)]
+    device: support::DeviceArgs,
     /// Print the study as JSON
     #[arg(long)]
     json: bool,
