@@ -92,7 +92,7 @@ fn main() -> ExitCode {
     support::run(|| match Command::parse() {
         Command::Train(args) => train(&args),
         Command::Predict { classifier, replies, device, json } => {
-            predict(&classifier, replies, &device, json)
+            predict(&classifier, replies, &device.name, json)
         }
     })
 }
@@ -104,7 +104,7 @@ fn train(args: &Train) -> anyhow::Result<()> {
         examples.extend(ingrain::labelled_replies(source)?);
     }
     let dataset = Dataset::new(examples, args.hold_out.as_deref())?;
-    let device = ingrain::lm::device(&args.device)?;
+    let device = ingrain::lm::device(&args.device.name)?;
     let encoder = TextEncoder::load(&args.encoder, &device, &observer)?;
     let mut config = ClassifierConfig::for_tuning(match args.tune {
         Tune::Head => Tuning::Head,
