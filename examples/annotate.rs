@@ -5,7 +5,7 @@
 //! a rater can stop at any time and go on under the same name.
 //!
 //! ```sh
-//! cargo run --release --example annotate -- runs/x
+//! cargo run --release --example annotate -- runs/sarcasm
 //! ```
 //!
 //! What to expect: the address to open, then nothing. Keys: left arrow or A, right arrow or B, down arrow

@@ -7,7 +7,7 @@
 //!
 //! ```sh
 //! cargo run --release --example push -- runs/sarcasm/persona my-name/sarcasm-135m --dry-run
-//! cargo run --release --example push -- runs/data my-name/sarcasm-pairs --dataset
+//! cargo run --release --example push -- runs/data-sarcasm my-name/sarcasm-pairs --dataset
 //! ```
 //!
 //! What to expect: the files with their sizes, then the address of the commit.

@@ -2,12 +2,14 @@
 //!
 //! Needs run directories, which `character_training` makes; takes a second a run. A folder of runs
 //! becomes a sortable list with a page for each; one run becomes `report.html` in its directory (expect its path);
-//! several become one page side by side. Tables lie beside the page as CSV and LaTeX, figures as SVG.
+//! several become one page side by side. Tables lie beside the page as CSV and LaTeX, figures as SVG, and with
+//! the feature `png` as PNG at 400 dots an inch.
 //!
 //! ```sh
 //! cargo run --release --example report -- runs/
 //! cargo run --release --example report -- runs/sarcasm
 //! cargo run --release --example report -- runs/sarcasm runs/loving --out comparison
+//! cargo run --release --features png --example report -- runs/sarcasm
 //! ```
 
 #![expect(clippy::print_stdout, reason = "a command prints")]

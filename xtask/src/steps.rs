@@ -28,6 +28,11 @@ pub(crate) const STEPS: &[Step] = &[
         "the optional back ends compile, CUDA too (needs no GPU), and without HTTP",
         features,
     ),
+    step(
+        "formats",
+        "Parquet and PNG files, which are behind features, are what they should be",
+        formats,
+    ),
     Step {
         name: "cube",
         what: "the GPU kernels compute what they should, on wgpu",
@@ -98,6 +103,11 @@ fn features(workspace: &Workspace) -> Result<()> {
     let args =
         ["clippy", "--package", "ingrain", "--no-default-features", "--lib", "--bench", "cuda"];
     run(workspace.cargo(&args).args(["--features", "cuda,fusion,ndarray", "--", "-D", "warnings"]))
+}
+
+fn formats(workspace: &Workspace) -> Result<()> {
+    let args = ["test", "--package", "ingrain-data", "--package", "ingrain-report"];
+    run(workspace.cargo(&args).args(["--features", "ingrain-data/parquet,ingrain-report/png"]))
 }
 
 fn cube(workspace: &Workspace) -> Result<()> {

@@ -34,6 +34,15 @@
     });
   }
 
+  // A table that fits is no stop on the way through the page.
+  const boxes = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    }
+  });
+  for (const box of document.querySelectorAll(".scroll")) boxes.observe(box);
+
   const form = document.querySelector(".filters");
   const search = byId("search");
   if (!form || !search) return;

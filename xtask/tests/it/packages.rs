@@ -59,7 +59,7 @@ fn every_package_says_what_it_is_and_under_which_terms() {
             "license.workspace",
             "authors.workspace",
             "repository.workspace",
-            "keywords.workspace",
+            "keywords",
             "categories.workspace",
         ] {
             assert!(package.contains(key), "{}: no {key}", folder.display());

@@ -38,7 +38,7 @@ pub(super) fn section(runs: &[RunRecord]) -> Section {
     }
     judges(runs, &mut sentences);
     for run in runs {
-        trimmed(run, &mut sentences);
+        sentences.extend(trimmed(run, runs.len() > 1));
         if run.constitution.as_ref().is_some_and(|c| c.research_only) {
             sentences
                 .push(format!("{} is for research only and must not be deployed.", run.persona()));
@@ -96,13 +96,13 @@ fn judges(runs: &[RunRecord], sentences: &mut Vec<String>) {
     }
 }
 
-fn trimmed(run: &RunRecord, sentences: &mut Vec<String>) {
-    let Some(filter) = &run.filter else { return };
-    if 2 * filter.trimmed > filter.kept {
-        sentences.push(format!(
-            "{}: {} of {} pairs hold a reply that was cut back to its last whole sentence, so length \
-             may tell chosen from rejected.",
-            run.label, filter.trimmed, filter.kept
-        ));
-    }
+/// Among several runs, the sentence begins with the one that it is about.
+fn trimmed(run: &RunRecord, named: bool) -> Option<String> {
+    let filter = run.filter.as_ref().filter(|filter| 2 * filter.trimmed > filter.kept)?;
+    let name = if named { format!("{}: ", run.label) } else { String::new() };
+    Some(format!(
+        "{name}{} of {} pairs hold a reply that was cut back to its last whole sentence, so length may tell \
+         chosen from rejected.",
+        filter.trimmed, filter.kept
+    ))
 }

@@ -21,6 +21,13 @@ fn holds(text: &str, parts: &[&str]) {
     }
 }
 
+/// Arguments for the tiny model and its persona; the path belongs to the last of the options.
+fn tiny_args<'a>(options: &'a str, path: &'a str) -> Vec<&'a str> {
+    let mut args = vec!["--model", &bench().model, "--persona", &bench().persona];
+    args.extend(options.split_whitespace().chain([path]));
+    args
+}
+
 #[test]
 fn character_training_prints_what_changed_and_a_second_time_reuses_it() {
     let out = finished_run();
@@ -197,19 +204,7 @@ fn judge_reports_how_far_it_can_be_believed() {
 #[test]
 fn evaluate_compares_an_adapter_with_its_base() {
     let adapter = format!("{}/persona", finished_run());
-    let (model, persona) = (&bench().model, &bench().persona);
-    let args = [
-        "--model",
-        model,
-        "--adapter",
-        &adapter,
-        "--persona",
-        persona,
-        "--replies",
-        "1",
-        "--max-new-tokens",
-        "3",
-    ];
+    let args = tiny_args("--replies 1 --max-new-tokens 3 --adapter", &adapter);
     let table = run("evaluate", &args);
     holds(&table, &["2 held-out questions about tiny", "perplexity", "[adapter]"]);
     let found = json(&run("evaluate", &[&args[..], &["--json"]].concat()));
@@ -221,11 +216,9 @@ fn evaluate_compares_an_adapter_with_its_base() {
 
 #[test]
 fn custom_objective_and_custom_loss_train() {
-    let (model, persona) = (&bench().model, &bench().persona);
     let (one, other) = (bench().path("objective"), bench().path("loss"));
-    let args = ["--model", model, "--persona", persona, "--epochs", "2", "--out"];
-    holds(&run("custom_objective", &[&args[..], &[one.as_str()]].concat()), &["Adapter: "]);
-    let printed = run("custom_loss", &[&args[..], &[other.as_str()]].concat());
+    holds(&run("custom_objective", &tiny_args("--epochs 2 --out", &one)), &["Adapter: "]);
+    let printed = run("custom_loss", &tiny_args("--epochs 2 --out", &other));
     holds(&printed, &["reward_chosen", "loss_cal_dpo", "Adapter: "]);
 }
 
@@ -237,45 +230,20 @@ fn custom_judge_is_held_against_what_is_known() {
 
 #[test]
 fn custom_stage_is_done_once() {
-    let (model, persona, out) = (&bench().model, &bench().persona, bench().path("stage"));
-    let args = [
-        "--model",
-        model,
-        "--persona",
-        persona,
-        "--questions",
-        "2",
-        "--max-new-tokens",
-        "3",
-        "--out",
-        &out,
-    ];
+    let out = bench().path("stage");
+    let args = tiny_args("--questions 2 --max-new-tokens 3 --out", &out);
     let first = run("custom_stage", &args);
     assert_eq!(first.matches("> ").count(), 2, "{first}");
-    let again = example("custom_stage").args(args).output().expect("starts");
+    let again = example("custom_stage").args(&args).output().expect("starts");
     holds(&String::from_utf8_lossy(&again.stderr), &["rephrase: finished earlier, reused"]);
     assert_eq!(succeeded("custom_stage", &again), first);
 }
 
 #[test]
 fn steer_finds_a_vector_and_compares() {
-    let (model, persona, out) = (&bench().model, &bench().persona, bench().path("tiny.gguf"));
-    let args = [
-        "--model",
-        model,
-        "--persona",
-        persona,
-        "--questions",
-        "2",
-        "--continuation-tokens",
-        "3",
-        "--heldout",
-        "1",
-        "--max-new-tokens",
-        "3",
-        "--out",
-        &out,
-    ];
+    let out = bench().path("tiny.gguf");
+    let options = "--questions 2 --continuation-tokens 3 --heldout 1 --max-new-tokens 3 --out";
+    let args = tiny_args(options, &out);
     holds(&run("steer", &args), &["[steering]", "along the direction"]);
     assert!(Path::new(&out).is_file());
 }
