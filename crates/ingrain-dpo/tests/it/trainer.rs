@@ -119,6 +119,19 @@ fn micro_batches_change_nothing_but_the_last_digits() {
     }
 }
 
+#[test]
+fn blocks_that_are_computed_again_train_to_the_same_bits() {
+    let (model, pairs) = (model(), made_up_pairs(4));
+    let result = |recompute_blocks| {
+        let mut config = config(2);
+        config.training.recompute_blocks = recompute_blocks;
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let trained = train(&model, &pairs, &config, dir.path(), &Recorder::default());
+        bits(&trained.expect("trains").parameters)
+    };
+    assert_eq!(result(true), result(false));
+}
+
 /// The mean of `-log pi(chosen)`, as somebody outside would write it.
 struct Mine;
 
