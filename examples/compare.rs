@@ -38,6 +38,9 @@ struct Args {
     /// from_teacher
     #[arg(long, value_delimiter = ',', default_value = "sft,dpo,orpo,simpo,kto,on_policy")]
     methods: Vec<String>,
+    /// Another model (alias, HF directory, .gguf file) that writes introspection's texts, for the row from_other
+    #[arg(long)]
+    author: Option<String>,
     /// Numbers of pairs that the recipe's objective also trains on, nested
     #[arg(long, value_delimiter = ',')]
     subsets: Vec<usize>,
@@ -93,6 +96,7 @@ fn main() -> ExitCode {
                 interrupt: support::interrupt_on_ctrl_c()?,
             },
             methods,
+            author: args.author,
             subsets: args.subsets,
             transcript_subsets: args.transcript_subsets,
             control,

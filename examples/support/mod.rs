@@ -8,6 +8,7 @@
 
 mod args;
 mod progress;
+mod train;
 
 use std::process::ExitCode;
 
@@ -20,6 +21,7 @@ pub(crate) use args::{
     load_model, persona_folders, reply_source,
 };
 pub(crate) use progress::Terminal;
+pub(crate) use train::{TrainArgs, write_model};
 
 /// glibc hands large blocks back to the kernel each time one is freed, and faults them in again: half of
 /// the time of reading a long prompt (docs/LOG.md). A program that uses our crates should choose one like

@@ -27,6 +27,8 @@ pub struct Comparison<'a> {
     pub pipeline: Pipeline<'a>,
     /// One row each.
     pub methods: Vec<Method>,
+    /// The whole method with texts by this model, named as in [`IntrospectionAuthor::Model`]; one row.
+    pub author: Option<String>,
     /// The recipe's objective on as many pairs, nested; one row each.
     pub subsets: Vec<usize>,
     /// The whole method on as many transcripts, nested; one row each.
@@ -81,6 +83,10 @@ impl Comparison<'_> {
         for &method in &self.methods {
             rows.push(self.method(&mut table, method)?);
         }
+        if let Some(author) = &self.author {
+            let author = IntrospectionAuthor::Model(author.clone());
+            rows.push(self.other_author(&mut table, "from_other", author)?);
+        }
         for &pairs in &self.subsets {
             let name = format!("dpo, {pairs} pairs");
             rows.push(table.row(&name, &(Method::Dpo, pairs), &["pairs"], |stage, dir| {
@@ -109,19 +115,10 @@ impl Comparison<'_> {
                 let limit = context.recipe.introspection.max_transcripts;
                 table.introspection(method.name(), method, limit)
             }
-            Kind::OtherAuthor => {
-                let mut recipe = self.pipeline.recipe.clone();
-                recipe.introspection.author = match method {
-                    Method::FromTeacher => IntrospectionAuthor::Teacher,
-                    _ => IntrospectionAuthor::Base,
-                };
-                let other =
-                    self.beside(method.name(), recipe, &self.pipeline.persona, context.teacher());
-                table.other_author(method.name(), &other)
-            }
+            Kind::OtherAuthor(author) => self.other_author(table, method.name(), author),
             Kind::CritiqueSft => {
                 context.critique(table.manifest)?;
-                table.row(method.name(), &method, &["pairs", "critique"], |stage, dir| {
+                table.row(method.name(), &(method, limit), &["pairs", "critique"], |stage, dir| {
                     bench.train(method, limit, dir, stage)
                 })
             }
@@ -129,6 +126,20 @@ impl Comparison<'_> {
                 bench.train(method, limit, dir, stage)
             }),
         }
+    }
+
+    /// The whole method with texts by somebody else than the distilled model.
+    fn other_author(
+        &self,
+        table: &mut Table<'_, '_>,
+        name: &str,
+        author: IntrospectionAuthor,
+    ) -> Result<Row, PipelineError> {
+        let mut recipe = self.pipeline.recipe.clone();
+        recipe.introspection.author = author;
+        let context = table.bench.context;
+        let other = self.beside(name, recipe, &self.pipeline.persona, context.teacher());
+        table.other_author(name, &other)
     }
 
     /// The same pipeline with other settings, in a folder of its own.

@@ -42,6 +42,7 @@ fn compare(
             interrupt: Interrupt::new(),
         },
         methods,
+        author: Some(tiny::recipe().model),
         subsets: vec![2],
         transcript_subsets: vec![3],
         control: Some((persona.clone(), teacher())),
@@ -58,7 +59,7 @@ fn every_method_trains_on_the_same_data_and_gets_a_row() {
     let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
     let mut expected = vec!["base"];
     expected.extend(methods.iter().map(|method| method.name()));
-    expected.extend(["dpo, 2 pairs", "introspection, 3 transcripts", "control: tiny"]);
+    expected.extend(["from_other", "dpo, 2 pairs", "introspection, 3 transcripts", "control: tiny"]);
     assert_eq!(names, expected);
     let row = |name: &str| rows.iter().find(|row| row.name == name).expect("a row");
     assert_eq!(row("dpo").examples, 4);
@@ -78,6 +79,17 @@ fn every_method_trains_on_the_same_data_and_gets_a_row() {
     assert_eq!(again, rows);
     let steps = recorder.events().iter().filter(|e| matches!(e, Event::Step { .. })).count();
     assert_eq!(steps, 0);
+}
+
+#[test]
+fn a_bound_on_the_pairs_holds_for_every_method_alike() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut recipe = recipe();
+    recipe.data.max_pairs = Some(3);
+    let methods = vec![Method::Sft, Method::CritiqueSft, Method::Orpo, Method::Kto];
+    let rows = compare(dir.path(), recipe, methods, &Silent).expect("runs");
+    let examples: Vec<usize> = rows[1..5].iter().map(|row| row.examples).collect();
+    assert_eq!(examples, [3, 3, 3, 6], "{rows:?}");
 }
 
 #[test]
