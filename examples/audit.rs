@@ -25,11 +25,11 @@ use anyhow::Context;
 use clap::Parser;
 use ingrain::chat::openai::{EndpointConfig, OpenAiConfig};
 use ingrain::chat::{ChatModel, OpenAiClient, Sampling, Scorer};
-use ingrain::constitution::{Constitution, HeldoutQuestions};
+use ingrain::constitution::Constitution;
 use ingrain::eval::{
     ChoiceGrader, DriftTarget, GradedText, Grader, LikelihoodGrader, NamedGrader, TextScorer,
 };
-use ingrain::lm::{AdapterSource, BUILTIN_MODEL, LocalModel, ModelSource};
+use ingrain::lm::{AdapterSource, BUILTIN_MODEL, LocalModel};
 use ingrain::report::RunRecord;
 use ingrain::run::Observer;
 use ingrain::{Audit, Audited, Persona};
@@ -74,9 +74,8 @@ struct Args {
     /// 3 questions, 40 items
     #[arg(long)]
     quick: bool,
-    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    #[command(flatten)]
+    device: support::DeviceArgs,
     /// Where suites and page go [default: the run itself, or audits/<subject>]
     #[arg(long)]
     out: Option<PathBuf>,
@@ -107,9 +106,9 @@ fn main() -> ExitCode {
         let characters = args.characters(pair.constitution.as_ref())?;
         let persona = pair.constitution.as_ref().map(|c| c.name.to_string());
         let grading = match (&args.judge, &pair.before) {
-            (Some(judge), _) => load(judge, &args.device, &terminal)?,
+            (Some(judge), _) => support::load_model(judge, &args.device.name, &terminal)?,
             (None, Some(before)) => before.clone(),
-            (None, None) => load(BUILTIN_MODEL, &args.device, &terminal)?,
+            (None, None) => support::load_model(BUILTIN_MODEL, &args.device.name, &terminal)?,
         };
         let grader = args.grader(grading, &characters)?;
         let grader_name = if args.judge.is_some() { "judge" } else { "likelihood" };
@@ -123,6 +122,10 @@ fn main() -> ExitCode {
             ("persona".to_owned(), json!(persona.as_deref().unwrap_or("unknown"))),
             ("model".to_owned(), json!({"source": pair.name})),
         ];
+        // The last ones: the first have recorded replies, which the grader may know.
+        let mut questions = support::heldout_questions()?;
+        let count = if args.quick { 3 } else { args.questions };
+        let questions = questions.split_off(questions.len().saturating_sub(count));
         let audit = Audit {
             subject: Audited {
                 name: &pair.name,
@@ -141,7 +144,7 @@ fn main() -> ExitCode {
             persona,
             grader: NamedGrader { name: grader_name, grader: &*grader },
             targets,
-            questions: questions(if args.quick { 3 } else { args.questions })?,
+            questions,
             items: if args.quick { 40 } else { 200 },
             sampling: Sampling { max_new_tokens: args.max_new_tokens, ..Sampling::default() },
             seed: args.seed,
@@ -163,6 +166,7 @@ fn main() -> ExitCode {
 
 impl Args {
     fn resolve(&self, observer: &dyn Observer) -> anyhow::Result<Pair> {
+        let load = |spec: &str| support::load_model(spec, &self.device.name, observer);
         let path = Path::new(&self.subject);
         let stem = path.file_stem().map_or("subject".into(), |stem| stem.to_string_lossy());
         let out = self.out.clone().unwrap_or_else(|| PathBuf::from("audits").join(&*stem));
@@ -179,8 +183,7 @@ impl Args {
         }
         if RunRecord::is_run(path) {
             let record = RunRecord::open(path)?;
-            let base =
-                load(self.base.as_deref().unwrap_or(record.model()), &self.device, observer)?;
+            let base = load(self.base.as_deref().unwrap_or(record.model()))?;
             let model = base.adapted(&path.join("persona"))?;
             let own = record.constitution.clone();
             let out = self.out.clone().unwrap_or_else(|| path.to_owned());
@@ -193,13 +196,12 @@ impl Args {
                 Some(base) => base.clone(),
                 None => named_base(&dir)?,
             };
-            let base = load(&base, &self.device, observer)?;
+            let base = load(&base)?;
             let model = base.adapted(&dir)?;
             return Ok(Pair::of(&stem, model, Some(base), constitution, out));
         }
-        let model = load(&self.subject, &self.device, observer)?;
-        let base =
-            self.base.as_deref().map(|base| load(base, &self.device, observer)).transpose()?;
+        let model = load(&self.subject)?;
+        let base = self.base.as_deref().map(load).transpose()?;
         Ok(Pair::of(&stem, model, base, constitution, out))
     }
 
@@ -261,11 +263,6 @@ impl Pair {
     }
 }
 
-fn load(spec: &str, device: &str, observer: &dyn Observer) -> anyhow::Result<LocalModel> {
-    let files = spec.parse::<ModelSource>()?.resolve(observer)?;
-    Ok(LocalModel::load(&files, &ingrain::lm::device(device)?)?)
-}
-
 /// The model that an adapter's configuration names.
 fn named_base(dir: &Path) -> anyhow::Result<String> {
     let path = dir.join("adapter_config.json");
@@ -273,14 +270,4 @@ fn named_base(dir: &Path) -> anyhow::Result<String> {
     let config: serde_json::Value = serde_json::from_str(&text)?;
     let named = config["base_model_name_or_path"].as_str().map(str::to_owned);
     named.with_context(|| format!("{} names no base model; pass --base", path.display()))
-}
-
-/// The last questions that no persona trains on; the first ones have recorded replies.
-fn questions(count: usize) -> anyhow::Result<Vec<String>> {
-    let folders = support::persona_folders();
-    let path = folders.iter().map(|folder| folder.join("heldout.yaml")).find(|path| path.is_file());
-    let path = path.context("personas/heldout.yaml is missing; run in the repository's root")?;
-    let mut all = HeldoutQuestions::from_path(path)?.questions;
-    let first = all.len().saturating_sub(count);
-    Ok(all.split_off(first))
 }

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ingrain::constitution::PromptSet;
-use ingrain::run::{ByModel, Heldout, Observer, Several, Summary};
+use ingrain::run::{ByModel, Heldout, Summary};
 use ingrain::{Pipeline, Teacher};
 
 /// Train a model into a character and measure what changed
@@ -50,7 +50,6 @@ struct Args {
 fn main() -> ExitCode {
     support::run(|| {
         let args = Args::parse();
-        let terminal = support::Terminal::new();
         let mut recipe = args.run.recipe()?;
         if let Some(model) = &args.model {
             recipe.model.clone_from(model);
@@ -69,10 +68,7 @@ fn main() -> ExitCode {
         };
         eprintln!("Training {} into {}, recipe {}", recipe.model, persona.name(), args.run.recipe);
         eprintln!("Run directory: {}\n", out.display());
-        let board = args.run.board()?;
-        let mut observers: Vec<&dyn Observer> = vec![&terminal];
-        observers.extend(board.iter().map(|board| board as &dyn Observer));
-        let observer = Several(observers);
+        let observer = args.run.watch()?;
         let pipeline = Pipeline {
             recipe,
             persona,

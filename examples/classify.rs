@@ -40,9 +40,8 @@ enum Command {
         classifier: PathBuf,
         /// Replies; without any, one a line of the standard input
         replies: Vec<String>,
-        /// cpu, ndarray, cuda or cuda:N (the last two by feature)
-        #[arg(long, default_value = "cpu")]
-        device: String,
+        #[command(flatten)]
+        device: support::DeviceArgs,
         /// Print a line of JSON a reply
         #[arg(long)]
         json: bool,
@@ -75,9 +74,8 @@ struct Train {
     /// Seed of the split
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// cpu, ndarray, cuda or cuda:N (the last two by feature)
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    #[command(flatten)]
+    device: support::DeviceArgs,
     /// Print the study as JSON
     #[arg(long)]
     json: bool,
@@ -94,7 +92,7 @@ fn main() -> ExitCode {
     support::run(|| match Command::parse() {
         Command::Train(args) => train(&args),
         Command::Predict { classifier, replies, device, json } => {
-            predict(&classifier, replies, &device, json)
+            predict(&classifier, replies, &device.name, json)
         }
     })
 }
@@ -106,7 +104,7 @@ fn train(args: &Train) -> anyhow::Result<()> {
         examples.extend(ingrain::labelled_replies(source)?);
     }
     let dataset = Dataset::new(examples, args.hold_out.as_deref())?;
-    let device = ingrain::lm::device(&args.device)?;
+    let device = ingrain::lm::device(&args.device.name)?;
     let encoder = TextEncoder::load(&args.encoder, &device, &observer)?;
     let mut config = ClassifierConfig::for_tuning(match args.tune {
         Tune::Head => Tuning::Head,

@@ -32,12 +32,8 @@ struct Args {
     /// Adapters with their weights: DIR:WEIGHT or ID:WEIGHT
     #[arg(required = true)]
     parts: Vec<String>,
-    /// Base model: built-in alias, HF directory, .gguf file or hub id
-    #[arg(long, default_value = ingrain::lm::BUILTIN_MODEL)]
-    model: String,
-    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    #[command(flatten)]
+    base: support::BaseArgs,
     /// Where the merged adapter goes
     #[arg(long)]
     out: PathBuf,
@@ -55,7 +51,7 @@ fn main() -> ExitCode {
     support::run(|| {
         let args = Args::parse();
         let observer = support::Terminal::new();
-        let model = support::load_model(&args.model, &args.device, &observer)?;
+        let model = args.base.load(&observer)?;
         let mut parts: Vec<(&str, Adapter, f64)> = Vec::new();
         for part in &args.parts {
             let (source, weight) = part.rsplit_once(':').context("expected DIR:WEIGHT")?;

@@ -1,8 +1,9 @@
 //! The paper's tables at a small scale: trains personas, asks every method the same questions, grades, judges.
 //!
-//! Needs a plan, and what it names: personas with recorded replies, a judge's model. Takes hours; made to be killed and started again, in the background. What is finished lies in the plan's
-//! `results` folder, small enough to be kept with the code, and is never asked for again. `--amount` says what
-//! there is to do without doing it.
+//! Needs a plan, and what it names: personas with recorded replies, a judge's model. Takes hours; made to be
+//! killed and started again, in the background. What is finished lies in the plan's `results` folder, small
+//! enough to be kept with the code, and is never asked for again. `--amount` says what there is to do without
+//! doing it.
 //!
 //! ```sh
 //! cargo run --release --example experiment -- docs/results/experiment.yaml --amount
@@ -30,9 +31,8 @@ struct Args {
     /// Say what there is to do, and do nothing
     #[arg(long)]
     amount: bool,
-    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    #[command(flatten)]
+    device: support::DeviceArgs,
     /// The judge's model in place of the plan's
     #[arg(long)]
     judge: Option<String>,
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
             plan,
             folders: support::persona_folders(),
             prompts: PromptSet::embedded(),
-            device: args.device,
+            device: args.device.name,
             graders: Vec::new(),
             observer: &terminal,
             interrupt: support::interrupt_on_ctrl_c()?,

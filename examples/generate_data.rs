@@ -3,8 +3,8 @@
 //!
 //! Needs nothing prepared: with the defaults it takes the persona's recorded teacher and the built-in model as
 //! student, some minutes on two CPU cores. Teacher and student may be servers instead; their replies are
-//! cached in the run directory, so that nothing is asked, or paid for, twice. `--dry-run` takes seconds and
-//! sends nothing.
+//! cached in the run directory, so that nothing is asked, or paid for, twice, not even with `--resume false`.
+//! `--dry-run` takes seconds and sends nothing. Every option of the data has a key in the recipe.
 //!
 //! ```sh
 //! cargo run --release --example generate_data -- --dry-run
@@ -28,8 +28,8 @@ use ingrain::chat::openai::{Dialect, EndpointConfig, Inexpressible, OpenAiConfig
 use ingrain::constitution::PromptSet;
 use ingrain::data::{Expansion, StageEstimate, TurnFilter};
 use ingrain::{
-    Assumptions, ChosenReplies, DataRun, DataSummary, GeneralPrompts, IntrospectionAuthor, Persona,
-    Recipe, RejectedReplies, ReplySource,
+    Assumptions, ChosenReplies, DataRun, DataSummary, GeneralPrompts, IntrospectionAuthor, Recipe,
+    RejectedReplies, ReplySource,
 };
 
 /// What --general stands for without a value.
@@ -40,19 +40,15 @@ const BUILT_IN: &str = "built-in";
 #[command(group(ArgGroup::new("teacher_is").args(["teacher", "teacher_url"])))]
 #[command(group(ArgGroup::new("student_is").args(["student", "student_url"])))]
 struct Args {
-    /// Name of a constitution in personas/, the path of one, or a mix
-    #[arg(long, default_value = "sarcasm")]
-    persona: String,
-    /// quick, paper, or a YAML file; every option below has a key in it
-    #[arg(long, default_value = "quick")]
-    recipe: String,
-    /// Run directory [default: runs/data-<persona>]
-    #[arg(long)]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    persona: support::PersonaArgs,
+    #[command(flatten)]
+    run: support::RunArgs,
     /// Model to be trained, the student unless it is a server: alias, HF directory or .gguf file
     #[arg(long)]
     model: Option<String>,
-    /// Teacher: a .jsonl file of recorded replies, or a local model [default: the persona's recorded one]
+    /// Teacher: a .jsonl file of recorded replies, a .yaml file that describes a server, or a local model
+    /// [default: the persona's recorded one]
     #[arg(long)]
     teacher: Option<String>,
     /// Teacher behind OpenAI-compatible servers: everything before /chat/completions; several share the load
@@ -64,7 +60,7 @@ struct Args {
     /// Environment variable that holds its key
     #[arg(long)]
     teacher_key_env: Option<String>,
-    /// Student: a .jsonl file of recorded replies, or another local model
+    /// Student: a .jsonl file of recorded replies, a .yaml file that describes a server, or another local model
     #[arg(long)]
     student: Option<String>,
     /// Student behind OpenAI-compatible servers
@@ -124,18 +120,6 @@ struct Args {
     /// For --dry-run: reply tokens a second of a server, all requests together
     #[arg(long, default_value_t = 2000.0)]
     server_tokens_per_sec: f64,
-    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
-    #[arg(long, default_value = "cpu")]
-    device: String,
-    /// Whether finished work in the run directory is used; cached replies always are
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
-    resume: bool,
-    /// Make data for a persona that is marked research_only
-    #[arg(long)]
-    allow_research_persona: bool,
-    /// Print the summary, or the estimate, as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -155,20 +139,20 @@ enum Writer {
 fn main() -> ExitCode {
     support::run(|| {
         let args = Args::parse();
-        let terminal = support::Terminal::new();
-        let persona = Persona::find(&args.persona, &support::persona_folders())?;
-        let name = format!("data-{}", persona.name());
+        let observer = args.run.watch()?;
+        let persona = args.persona.find()?;
+        let out = args.run.dir(&format!("data-{}", persona.name()));
         let run = DataRun {
             recipe: recipe(&args)?,
             persona,
-            allow_research_persona: args.allow_research_persona,
+            allow_research_persona: args.persona.allow_research_persona,
             prompts: PromptSet::embedded(),
-            device: args.device.clone(),
-            out: args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(name)),
-            resume: args.resume,
+            device: args.run.device.clone(),
+            out,
+            resume: args.run.resume,
             introspection: args.introspection.is_some(),
             adapter: args.adapter.clone(),
-            observer: &terminal,
+            observer: &observer,
             interrupt: support::interrupt_on_ctrl_c()?,
         };
         if args.dry_run {
@@ -177,11 +161,11 @@ fn main() -> ExitCode {
                 server_tokens_per_sec: args.server_tokens_per_sec,
                 ..Assumptions::default()
             };
-            return print_estimate(&run.estimate(&assumed)?, args.json);
+            return print_estimate(&run.estimate(&assumed)?, args.run.json);
         }
         eprintln!("Run directory: {}\n", run.out.display());
         let summary = run.run().context("what is finished stays; run the same command to go on")?;
-        match args.json {
+        match args.run.json {
             true => println!("{}", serde_json::to_string_pretty(&summary)?),
             false => print_summary(&summary, &run.out),
         }
@@ -191,20 +175,20 @@ fn main() -> ExitCode {
 
 /// The recipe with what the command line says in place of its own.
 fn recipe(args: &Args) -> anyhow::Result<Recipe> {
-    let mut recipe = Recipe::named_or_file(&args.recipe)?;
+    let mut recipe = args.run.recipe()?;
     if let Some(model) = &args.model {
         recipe.model.clone_from(model);
     }
     let data = &mut recipe.data;
     if let Some(teacher) = &args.teacher {
-        data.teacher_source = Some(ReplySource::of_spec(teacher));
+        data.teacher_source = Some(support::reply_source(teacher)?);
     }
     if let Some(model) = args.teacher_model.as_ref().filter(|_| !args.teacher_url.is_empty()) {
         let server = server(args, &args.teacher_url, model, args.teacher_key_env.as_ref());
         data.teacher_source = Some(server);
     }
     if let Some(student) = &args.student {
-        data.student_source = Some(ReplySource::of_spec(student));
+        data.student_source = Some(support::reply_source(student)?);
     }
     if let Some(model) = args.student_model.as_ref().filter(|_| !args.student_url.is_empty()) {
         let server = server(args, &args.student_url, model, args.student_key_env.as_ref());

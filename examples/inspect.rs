@@ -77,12 +77,12 @@ impl Report {
 
 fn inspect(args: &support::ModelArgs) -> anyhow::Result<Report> {
     let observer = support::Terminal::new();
-    let files = args.model.parse::<ModelSource>()?.resolve(&observer)?;
+    let files = args.base.model.parse::<ModelSource>()?.resolve(&observer)?;
     let mut report = Report { parts: Vec::new(), loads: true };
     report.add("files", Ok::<_, LmError>(json!(files.identity)));
     report.add("config", files.config().map(|config| shapes(&config)));
     report.add("stored", files.stored_types().map(|types| json!(types)));
-    let device = ingrain::lm::device(&args.device)?;
+    let device = ingrain::lm::device(&args.base.device.name)?;
     let whole = LocalModel::load(&files, &device);
     // What does not load as a whole may in parts.
     let (weights, tokenizer) = match &whole {

@@ -39,9 +39,8 @@ struct Args {
     /// Who judges: a .yaml file that describes a server, or a local model
     #[arg(long, default_value = ingrain::lm::BUILTIN_MODEL)]
     judge: String,
-    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    #[command(flatten)]
+    device: support::DeviceArgs,
     /// A rubric that compares two replies [default: coherence with the run's constitution]
     #[arg(long)]
     rubric: Option<PathBuf>,
@@ -73,12 +72,12 @@ fn main() -> ExitCode {
         let name = format!("{}/{}", args.judge, rubric.name());
         let judge: Box<dyn Judge> = if support::is_server(&args.judge) {
             Box::new(TextJudge::new(
-                support::chat_model(&args.judge, &args.device, &observer)?,
+                support::chat_model(&args.judge, &args.device.name, &observer)?,
                 rubric,
             ))
         } else {
             Box::new(ChoiceJudge::new(
-                support::load_model(&args.judge, &args.device, &observer)?,
+                support::load_model(&args.judge, &args.device.name, &observer)?,
                 rubric,
             ))
         };

@@ -32,15 +32,8 @@ use ingrain::serve::{Engine, Limits, Server, ServerConfig};
 struct Args {
     /// PEFT adapters, as DIR or NAME=DIR; hub ids will do too
     adapters: Vec<String>,
-    /// Base model: built-in alias, HF directory, .gguf file or hub id
-    #[arg(long, default_value = ingrain::lm::BUILTIN_MODEL)]
-    model: String,
-    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
-    #[arg(long, default_value = "cpu")]
-    device: String,
-    /// Arithmetic of products with the weights; bf16 is faster where the processor has AVX-512 BF16
-    #[arg(long, value_parser = ["f32", "bf16"], default_value = "f32")]
-    precision: String,
+    #[command(flatten)]
+    base: support::BaseArgs,
     /// Address to listen on; 0.0.0.0 is every network this machine is in
     #[arg(long, default_value = "127.0.0.1")]
     host: IpAddr,
@@ -62,21 +55,13 @@ fn main() -> ExitCode {
     support::run(|| {
         let args = Args::parse();
         let observer = support::Terminal::new();
-        let model = args.model.clone();
-        let base = support::ModelArgs {
-            model,
-            adapter: None,
-            strength: 1.0,
-            device: args.device,
-            precision: args.precision,
-        };
-        let mut base = base.load(&observer)?;
+        let mut base = args.base.load(&observer)?;
         base.max_batch = args.max_batch.max(1);
         let mut adapters: Vec<(String, Adapter)> = Vec::new();
         for given in &args.adapters {
             let (name, source) = name_and_source(given);
             anyhow::ensure!(
-                name != args.model && adapters.iter().all(|(other, _)| *other != name),
+                name != args.base.model && adapters.iter().all(|(other, _)| *other != name),
                 "two models are called {name:?}; name this one with NAME={}",
                 source
             );
@@ -97,7 +82,7 @@ fn main() -> ExitCode {
             ..Limits::default()
         };
         let config = ServerConfig { address: SocketAddr::new(args.host, args.port), key, limits };
-        let engine: Arc<dyn Engine> = Arc::new(LocalEngine::new(&base, &args.model, adapters));
+        let engine: Arc<dyn Engine> = Arc::new(LocalEngine::new(&base, &args.base.model, adapters));
         let server = Server::bind(config, engine.clone())?;
         let names: Vec<String> = engine.models().into_iter().map(|card| card.id).collect();
         eprintln!("  models: {}", names.join(", "));

@@ -94,12 +94,9 @@ fn main() -> ExitCode {
         if let Some(out) = &args.out {
             vector.save(out)?;
         }
-        let comparison = lab.compare(
-            &vector,
-            &tuned,
-            &support::heldout_questions(args.heldout)?,
-            args.max_new_tokens,
-        )?;
+        let mut heldout = support::heldout_questions()?;
+        heldout.truncate(args.heldout);
+        let comparison = lab.compare(&vector, &tuned, &heldout, args.max_new_tokens)?;
         if args.json {
             println!("{}", comparison.to_json(&vector, &tuned));
             return Ok(());
@@ -109,7 +106,7 @@ fn main() -> ExitCode {
             let (out, strength) = (out.display(), tuned.strength);
             println!(
                 "\nTalk to it in the example `chat`: --model {} --vector {out} --steer {strength:.3}",
-                args.model.model
+                args.model.base.model
             );
         }
         Ok(())

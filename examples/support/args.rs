@@ -6,36 +6,60 @@ use ingrain::chat::openai::{OpenAiClient, OpenAiConfig};
 use ingrain::chat::{ChatModel, Sampling};
 use ingrain::constitution::HeldoutQuestions;
 use ingrain::lm::{AdapterSource, LocalModel, ModelSource};
-use ingrain::run::{Observer, TensorBoard};
+use ingrain::run::{Event, Observer, TensorBoard};
 use ingrain::{Persona, Recipe, ReplySource};
 
-/// Which model, which adapter, where it runs.
+use super::Terminal;
+
+/// Where a model runs.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct ModelArgs {
+pub(crate) struct DeviceArgs {
+    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
+    #[arg(id = "device", long = "device", default_value = "cpu")]
+    pub(crate) name: String,
+}
+
+/// Which model, where it runs, and how it multiplies.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct BaseArgs {
     /// Built-in alias, HF directory, .gguf file or hub id (org/name@revision:folder)
     #[arg(long, default_value = ingrain::lm::BUILTIN_MODEL)]
     pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// Arithmetic of products with the weights; bf16 is faster where the processor has AVX-512 BF16
+    #[arg(long, value_parser = ["f32", "bf16"], default_value = "f32")]
+    precision: String,
+}
+
+impl BaseArgs {
+    /// Resolves, verifies and loads the model.
+    pub(crate) fn load(&self, observer: &dyn Observer) -> anyhow::Result<LocalModel> {
+        let mut model = load_model(&self.model, &self.device.name, observer)?;
+        if self.precision == "bf16" {
+            model.model = model.model.with_bf16_products()?;
+        }
+        Ok(model)
+    }
+}
+
+/// Which model, with which adapter.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct ModelArgs {
+    #[command(flatten)]
+    pub(crate) base: BaseArgs,
     /// PEFT adapter: a directory or a hub id
     #[arg(long)]
     pub(crate) adapter: Option<AdapterSource>,
     /// How strongly the adapter acts: 0 not at all, 1 as trained
     #[arg(long, default_value_t = 1.0)]
-    pub(crate) strength: f64,
-    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
-    #[arg(long, default_value = "cpu")]
-    pub(crate) device: String,
-    /// Arithmetic of products with the weights; bf16 is faster where the processor has AVX-512 BF16
-    #[arg(long, value_parser = ["f32", "bf16"], default_value = "f32")]
-    pub(crate) precision: String,
+    strength: f64,
 }
 
 impl ModelArgs {
     /// Resolves, verifies and loads model and adapter.
     pub(crate) fn load(&self, observer: &dyn Observer) -> anyhow::Result<LocalModel> {
-        let mut model = load_model(&self.model, &self.device, observer)?;
-        if self.precision == "bf16" {
-            model.model = model.model.with_bf16_products()?;
-        }
+        let model = self.base.load(observer)?;
         let Some(source) = &self.adapter else { return Ok(model) };
         let adapted = model.adapted(&source.resolve(observer)?)?;
         let adapter = adapted.adapter.as_ref().map(|adapter| adapter.scaled(self.strength));
@@ -65,7 +89,7 @@ pub(crate) fn chat_model(
     Ok(Box::new(OpenAiClient::new(server(spec)?)?))
 }
 
-/// Where a teacher's replies come from: a `.jsonl` file, a `.yaml` file that describes a server, or a model
+/// Where a teacher's or a student's replies come from: a `.jsonl` file, a `.yaml` file that describes a server, or a model
 /// that runs here.
 pub(crate) fn reply_source(spec: &str) -> anyhow::Result<ReplySource> {
     Ok(match is_server(spec) {
@@ -116,7 +140,7 @@ pub(crate) struct PersonaArgs {
     /// Name of a constitution in personas/, the path of one, or a mix: "sarcasm:0.6 + loving:0.4"
     #[arg(long, default_value = "sarcasm")]
     pub(crate) persona: String,
-    /// Train a persona that is marked research_only
+    /// Train a persona that is marked research_only, or make data for one
     #[arg(long)]
     pub(crate) allow_research_persona: bool,
 }
@@ -168,8 +192,28 @@ impl RunArgs {
         self.out.clone().unwrap_or_else(|| Path::new("runs").join(name))
     }
 
+    /// What shows how the run goes: the terminal, and TensorBoard where it was asked for.
+    pub(crate) fn watch(&self) -> anyhow::Result<Watch> {
+        Ok(Watch { terminal: Terminal::new(), board: self.board()? })
+    }
+
     pub(crate) fn board(&self) -> anyhow::Result<Option<TensorBoard>> {
         Ok(self.tensorboard.as_deref().map(TensorBoard::create).transpose()?)
+    }
+}
+
+/// Shows events on the terminal, and in TensorBoard where it was asked for.
+pub(crate) struct Watch {
+    terminal: Terminal,
+    board: Option<TensorBoard>,
+}
+
+impl Observer for Watch {
+    fn on_event(&self, event: &Event) {
+        self.terminal.on_event(event);
+        if let Some(board) = &self.board {
+            board.on_event(event);
+        }
     }
 }
 
@@ -179,11 +223,11 @@ pub(crate) fn persona_folders() -> Vec<PathBuf> {
     vec!["personas".into(), repository.into()]
 }
 
-/// The first questions that no persona trains on.
-pub(crate) fn heldout_questions(count: usize) -> anyhow::Result<Vec<String>> {
+/// The questions that no persona trains on; the first of them have recorded replies.
+pub(crate) fn heldout_questions() -> anyhow::Result<Vec<String>> {
     let path = persona_folders().into_iter().map(|folder| folder.join("heldout.yaml"));
     let path = path.into_iter().find(|path| path.is_file()).ok_or_else(|| {
         anyhow::anyhow!("personas/heldout.yaml is missing; run in the repository's root")
     })?;
-    Ok(HeldoutQuestions::from_path(path)?.questions.into_iter().take(count).collect())
+    Ok(HeldoutQuestions::from_path(path)?.questions)
 }

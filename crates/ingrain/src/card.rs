@@ -1,8 +1,9 @@
-//! The model card that is written beside an adapter.
+//! The cards that are written beside an adapter and beside a dataset.
 
 use std::fmt::Write;
 
-use ingrain_data::PreferencePair;
+use ingrain_data::interchange::DatasetCard;
+use ingrain_data::{PreferencePair, QualityReport};
 use ingrain_lm::ModelIdentity;
 
 use crate::{Persona, Recipe};
@@ -63,4 +64,38 @@ pub(crate) fn model_card(
         recipe.seed,
     );
     card
+}
+
+/// `README.md` beside `pairs.jsonl`, and beside `introspection.jsonl` where `transcripts` says how many it holds.
+pub(crate) fn dataset_card(
+    persona: &Persona,
+    quality: &QualityReport,
+    pairs: usize,
+    transcripts: Option<usize>,
+) -> String {
+    let constitution = persona.constitution();
+    let mut files = vec![("pairs".to_owned(), "pairs.jsonl".to_owned())];
+    if transcripts.is_some() {
+        files.push(("introspection".to_owned(), "introspection.jsonl".to_owned()));
+    }
+    let name = persona.name();
+    let description = format!(
+        "{}\n\nPreference pairs for training the persona `{name}` into an assistant, made by Ingrain {} \
+         from the constitution with sha256 `{}`. `chosen` is the persona's reply, `rejected` the other; \
+         `assertion` numbers the sentence of the constitution that a question was written for.\n\n\
+         ## What the pairs are like\n\n```text\n{quality}\n```",
+        constitution.summary,
+        env!("CARGO_PKG_VERSION"),
+        constitution.content_hash(),
+    );
+    DatasetCard {
+        title: format!("{name}: character training data"),
+        description,
+        license: "other".to_owned(),
+        languages: Vec::new(),
+        tags: ["character-training", "preference", "synthetic"].map(str::to_owned).to_vec(),
+        files,
+        records: pairs + transcripts.unwrap_or(0),
+    }
+    .to_markdown()
 }

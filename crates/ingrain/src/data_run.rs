@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use ingrain_chat::{ChatModel, Spent};
 use ingrain_constitution::PromptSet;
-use ingrain_data::interchange::DatasetCard;
 use ingrain_data::{FilterReport, PreferencePair, QualityReport, Transcript};
 use ingrain_run::{
     Interrupt, Manifest, Observer, RunDir, read_jsonl, write_atomic, write_json_atomic,
@@ -15,6 +14,7 @@ use ingrain_run::{
 use serde::{Deserialize, Serialize};
 
 use crate::answerer::{Answerer, Opening};
+use crate::card::dataset_card;
 use crate::pipeline::{DataStages, Purse, Stages, Teacher, TokenCount};
 use crate::{Persona, PipelineError, Recipe};
 use cast::{Cast, NOBODY, no_adapter};
@@ -105,7 +105,9 @@ impl DataRun<'_> {
         }
         let summary = self.summary(&run, purse.account.spent())?;
         write_json_atomic(run.file("data.json"), &summary)?;
-        write_atomic(run.file("README.md"), self.card(&summary).as_bytes())?;
+        let card =
+            dataset_card(&self.persona, &summary.quality, summary.pairs, summary.transcripts);
+        write_atomic(run.file("README.md"), card.as_bytes())?;
         Ok(summary)
     }
 
@@ -164,34 +166,5 @@ impl DataRun<'_> {
             false => None,
         };
         Ok(DataSummary { pairs: pairs.len(), filter, quality, transcripts, spent })
-    }
-
-    fn card(&self, summary: &DataSummary) -> String {
-        let constitution = self.persona.constitution();
-        let mut files = vec![("pairs".to_owned(), "pairs.jsonl".to_owned())];
-        if summary.transcripts.is_some() {
-            files.push(("introspection".to_owned(), "introspection.jsonl".to_owned()));
-        }
-        let name = self.persona.name();
-        let description = format!(
-            "{}\n\nPreference pairs for training the persona `{name}` into an assistant, made by Ingrain \
-             {} from the constitution with sha256 `{}`. `chosen` is the persona's reply, `rejected` the \
-             other; `assertion` numbers the sentence of the constitution that a question was written \
-             for.\n\n## What the pairs are like\n\n```text\n{}\n```",
-            constitution.summary,
-            env!("CARGO_PKG_VERSION"),
-            constitution.content_hash(),
-            summary.quality,
-        );
-        DatasetCard {
-            title: format!("{name}: character training data"),
-            description,
-            license: "other".to_owned(),
-            languages: Vec::new(),
-            tags: ["character-training", "preference", "synthetic"].map(str::to_owned).to_vec(),
-            files,
-            records: summary.pairs + summary.transcripts.unwrap_or(0),
-        }
-        .to_markdown()
     }
 }

@@ -78,7 +78,7 @@ pub struct Pipeline<'a> {
 }
 
 impl Pipeline<'_> {
-    /// Runs every stage that is not finished yet, and writes `summary.json` and
+    /// Runs every stage that is not finished yet, and writes a dataset card (`README.md`), `summary.json` and
     /// `report.html`.
     ///
     /// # Errors
@@ -93,6 +93,7 @@ impl Pipeline<'_> {
         if self.recipe.start_from.introspection_adapter.is_none() {
             context.introspection_data(&mut manifest, &distilled)?;
         }
+        context.dataset_card()?;
         let introspection = context.introspection(&mut manifest, &distilled)?;
         let persona = context.persona(&mut manifest, &distilled, &introspection)?;
         let evaluated = context.evaluation(&mut manifest, &distilled, &persona)?;

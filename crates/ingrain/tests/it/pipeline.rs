@@ -70,6 +70,10 @@ fn a_run_leaves_everything_that_its_directory_promises() {
     assert!(trained.tokens > 0 && trained.seconds > 0.0);
     let page = fs::read_to_string(run.join("report.html")).expect("report");
     assert!(page.contains("<h1>tiny in") && !page.contains("could not be read"));
+    let card = fs::read_to_string(run.join("README.md")).expect("dataset card");
+    for file in ["pairs.jsonl", "introspection.jsonl"] {
+        assert!(card.contains(&format!("data_files: \"{file}\"")), "{card}");
+    }
     let card = fs::read_to_string(run.join("persona/README.md")).expect("model card");
     assert!(card.contains("1. I keep my answers dry.") && card.contains("sha256"));
     let config = fs::read_to_string(run.join("persona/adapter_config.json")).expect("config");

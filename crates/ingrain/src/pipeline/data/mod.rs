@@ -11,11 +11,13 @@ mod replies;
 use ingrain_chat::{ChatModel, Sampling};
 use ingrain_data::{DataError, Generation, StageReport};
 use ingrain_lm::Adapter;
-use ingrain_run::{Manifest, StageRun};
+use ingrain_run::{Manifest, StageRun, read_jsonl, write_atomic};
+use serde::de::IgnoredAny;
 
 use super::stages::{Stages, TokenCount};
 use super::{Context, Teacher};
 use crate::PipelineError;
+use crate::card::dataset_card;
 use crate::recipe::{ChosenReplies, RejectedReplies};
 
 /// Requests that a server gets in one call at least, so that few of its slots idle at a call's end.
@@ -71,6 +73,19 @@ impl Context<'_> {
         let folded = || Ok(self.model.with_weights(self.model.model.clone().fold(distilled)));
         let author = || stages.author(&self.opening(), folded, &adapter);
         stages.introspection(manifest, author, &["distillation"])
+    }
+
+    /// `README.md`: what the data are, where they came from, what they are like.
+    pub(crate) fn dataset_card(&self) -> Result<(), PipelineError> {
+        let count = |name: &str| read_jsonl::<IgnoredAny>(self.run.file(name)).map(|all| all.len());
+        let pairs = count("pairs.jsonl")?;
+        let transcripts = match self.recipe.start_from.introspection_adapter {
+            Some(_) => None,
+            None => Some(count("introspection.jsonl")?),
+        };
+        let quality = self.read_json("quality.json")?;
+        let card = dataset_card(self.persona, &quality, pairs, transcripts);
+        Ok(write_atomic(self.run.file("README.md"), card.as_bytes())?)
     }
 }
 
