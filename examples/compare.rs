@@ -23,7 +23,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ingrain::constitution::PromptSet;
-use ingrain::run::{Observer, Several};
 use ingrain::{Comparison, Method, Persona, Pipeline, Recipe, Row, Teacher};
 
 /// Train by several methods on the same data and print one table
@@ -58,11 +57,7 @@ struct Args {
 fn main() -> ExitCode {
     support::run(|| {
         let args = Args::parse();
-        let terminal = support::Terminal::new();
-        let board = args.run.board()?;
-        let mut observers: Vec<&dyn Observer> = vec![&terminal];
-        observers.extend(board.iter().map(|board| board as &dyn Observer));
-        let observer = Several(observers);
+        let observer = args.run.watch()?;
         let mut recipe = args.run.recipe()?;
         if args.quick {
             shorten(&mut recipe);

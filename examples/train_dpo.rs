@@ -25,7 +25,6 @@ use clap::Parser;
 use ingrain::data::interchange::read_pairs;
 use ingrain::dpo::{DpoTrainer, tokenize_pairs};
 use ingrain::lm::{Adapter, FullWeights};
-use ingrain::run::{Observer, Several};
 use ingrain::train::{TrainRun, Trained};
 
 /// Train on preference pairs
@@ -42,10 +41,7 @@ struct Args {
 fn main() -> ExitCode {
     support::run(|| {
         let Args { pairs, model, train } = Args::parse();
-        let (terminal, board) = (support::Terminal::new(), train.board()?);
-        let mut observers: Vec<&dyn Observer> = vec![&terminal];
-        observers.extend(board.iter().map(|board| board as &dyn Observer));
-        let observer = Several(observers);
+        let observer = train.watch()?;
         let recipe = train.recipe()?;
         let mut config = recipe.distillation;
         train.adjust(&mut config.training);

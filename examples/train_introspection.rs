@@ -27,7 +27,6 @@ use clap::Parser;
 use ingrain::data::interchange::read_transcripts;
 use ingrain::introspection::{SftTrainer, tokenize_transcripts};
 use ingrain::lm::{Adapter, AdapterSource, FullWeights, merge_exact};
-use ingrain::run::{Observer, Several};
 use ingrain::train::TrainRun;
 
 /// Train on the model's own text
@@ -38,29 +37,22 @@ struct Args {
     /// Adapter that is folded into the weights first; none trains on the base itself
     #[arg(long)]
     distillation: Option<AdapterSource>,
-    /// Base model: built-in alias, HF directory, .gguf file or hub id
-    #[arg(long, default_value = ingrain::lm::BUILTIN_MODEL)]
-    model: String,
-    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    #[command(flatten)]
+    base: support::BaseArgs,
     #[command(flatten)]
     train: support::TrainArgs,
 }
 
 fn main() -> ExitCode {
     support::run(|| {
-        let Args { transcripts, distillation, model, device, train } = Args::parse();
-        let (terminal, board) = (support::Terminal::new(), train.board()?);
-        let mut observers: Vec<&dyn Observer> = vec![&terminal];
-        observers.extend(board.iter().map(|board| board as &dyn Observer));
-        let observer = Several(observers);
+        let Args { transcripts, distillation, base, train } = Args::parse();
+        let observer = train.watch()?;
         let recipe = train.recipe()?;
         let mut config = recipe.introspection.sft;
         train.adjust(&mut config.training);
 
         let transcripts = read_transcripts(&transcripts)?;
-        let base = support::load_model(&model, &device, &observer)?;
+        let base = base.load(&observer)?;
         let limit = config.max_length;
         let (transcripts, cuts) =
             tokenize_transcripts(&transcripts, &base.tokenizer, config.turns, limit)?;

@@ -9,6 +9,7 @@
 mod args;
 mod progress;
 mod train;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ pub(crate) use args::{
 };
 pub(crate) use progress::Terminal;
 pub(crate) use train::{TrainArgs, write_model};
+pub(crate) use watch::Watch;
 
 /// glibc hands large blocks back to the kernel each time one is freed, and faults them in again: half of
 /// the time of reading a long prompt (docs/LOG.md). A program that uses our crates should choose one like

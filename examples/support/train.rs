@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use ingrain::Recipe;
 use ingrain::lm::{FullWeights, LocalModel};
-use ingrain::run::TensorBoard;
 use ingrain::train::{TrainConfig, Trained};
+
+use super::Watch;
 
 /// Which numbers, what trains, and where it goes.
 #[derive(Clone, Debug, clap::Args)]
@@ -47,8 +48,8 @@ impl TrainArgs {
         self.out.clone().unwrap_or_else(|| Path::new("runs").join(name))
     }
 
-    pub(crate) fn board(&self) -> anyhow::Result<Option<TensorBoard>> {
-        Ok(self.tensorboard.as_deref().map(TensorBoard::create).transpose()?)
+    pub(crate) fn watch(&self) -> anyhow::Result<Watch> {
+        Watch::new(self.tensorboard.as_deref())
     }
 }
 

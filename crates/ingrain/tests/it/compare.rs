@@ -59,7 +59,12 @@ fn every_method_trains_on_the_same_data_and_gets_a_row() {
     let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
     let mut expected = vec!["base"];
     expected.extend(methods.iter().map(|method| method.name()));
-    expected.extend(["from_other", "dpo, 2 pairs", "introspection, 3 transcripts", "control: tiny"]);
+    expected.extend([
+        "from_other",
+        "dpo, 2 pairs",
+        "introspection, 3 transcripts",
+        "control: tiny",
+    ]);
     assert_eq!(names, expected);
     let row = |name: &str| rows.iter().find(|row| row.name == name).expect("a row");
     assert_eq!(row("dpo").examples, 4);
