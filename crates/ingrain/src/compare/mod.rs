@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use ingrain_data::{PreferencePair, Transcript};
 use ingrain_eval::{accuracy, margin};
 use ingrain_lm::Adapter;
-use ingrain_run::{Manifest, StageRun, StageTimer, read_jsonl, sha256_file, write_json_atomic};
+use ingrain_run::{
+    Manifest, StageRun, StageTimer, Within, read_jsonl, sha256_file, write_json_atomic,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::{Context, nested};
@@ -99,7 +101,8 @@ impl Comparison<'_> {
         }
         if let Some((persona, teacher)) = &self.control {
             let recipe = self.pipeline.recipe.clone();
-            let other = self.beside("control", recipe, persona, teacher.clone());
+            let within = self.within("control");
+            let other = self.beside(&within, recipe, persona, teacher.clone());
             rows.push(table.control(&other)?);
         }
         write_json_atomic(context.run.file("compare.json"), &rows)?;
@@ -137,15 +140,19 @@ impl Comparison<'_> {
     ) -> Result<Row, PipelineError> {
         let mut recipe = self.pipeline.recipe.clone();
         recipe.introspection.author = author;
-        let context = table.bench.context;
-        let other = self.beside(name, recipe, &self.pipeline.persona, context.teacher());
+        let (context, within) = (table.bench.context, self.within(name));
+        let other = self.beside(&within, recipe, &self.pipeline.persona, context.teacher());
         table.other_author(name, &other)
+    }
+
+    fn within<'b>(&'b self, folder: &'b str) -> Within<'b> {
+        Within { folder, observer: self.pipeline.observer }
     }
 
     /// The same pipeline with other settings, in a folder of its own.
     fn beside<'b>(
         &'b self,
-        folder: &str,
+        within: &'b Within<'b>,
         recipe: Recipe,
         persona: &Persona,
         teacher: Teacher<'b>,
@@ -157,9 +164,9 @@ impl Comparison<'_> {
             allow_research_persona: self.pipeline.allow_research_persona,
             teacher,
             device: self.pipeline.device.clone(),
-            out: self.pipeline.out.join(folder),
+            out: self.pipeline.out.join(within.folder),
             resume: self.pipeline.resume,
-            observer: self.pipeline.observer,
+            observer: within,
             interrupt: self.pipeline.interrupt.clone(),
         }
     }

@@ -50,12 +50,21 @@ fn compare(
     .run()
 }
 
+/// The stage whose training begins.
+fn first_step(event: Event) -> Option<String> {
+    match event {
+        Event::Step { stage, step: 1, .. } => Some(stage),
+        _ => None,
+    }
+}
+
 #[test]
 fn every_method_trains_on_the_same_data_and_gets_a_row() {
     let dir = tempfile::tempdir().expect("a directory");
     let not_here = [Method::FromTeacher];
     let methods: Vec<Method> = Method::ALL.into_iter().filter(|m| !not_here.contains(m)).collect();
-    let rows = compare(dir.path(), recipe(), methods.clone(), &Silent).expect("runs");
+    let recorder = Recorder::default();
+    let rows = compare(dir.path(), recipe(), methods.clone(), &recorder).expect("runs");
     let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
     let mut expected = vec!["base"];
     expected.extend(methods.iter().map(|method| method.name()));
@@ -77,6 +86,14 @@ fn every_method_trains_on_the_same_data_and_gets_a_row() {
         assert_ne!(row.margin, rows[0].margin, "{} changed nothing", row.name);
     }
     assert_ne!(row("reflections_only").margin, row("interactions_only").margin);
+
+    // No two trainings go by one name, under which an observer would take them for one.
+    let mut trained: Vec<String> = recorder.events().into_iter().filter_map(first_step).collect();
+    assert!(trained.iter().any(|stage| stage == "control/distillation"), "{trained:?}");
+    trained.sort();
+    let all = trained.len();
+    trained.dedup();
+    assert_eq!(trained.len(), all, "{trained:?}");
 
     // A second run reads every row back, and one more method costs its own training only.
     let recorder = Recorder::default();
