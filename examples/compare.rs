@@ -23,7 +23,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ingrain::constitution::PromptSet;
-use ingrain::run::{Observer, Several};
 use ingrain::{Comparison, Method, Persona, Pipeline, Recipe, Row, Teacher};
 
 /// Train by several methods on the same data and print one table
@@ -38,6 +37,9 @@ struct Args {
     /// from_teacher
     #[arg(long, value_delimiter = ',', default_value = "sft,dpo,orpo,simpo,kto,on_policy")]
     methods: Vec<String>,
+    /// Another model (alias, HF directory, .gguf file) that writes introspection's texts, for the row from_other
+    #[arg(long)]
+    author: Option<String>,
     /// Numbers of pairs that the recipe's objective also trains on, nested
     #[arg(long, value_delimiter = ',')]
     subsets: Vec<usize>,
@@ -55,11 +57,7 @@ struct Args {
 fn main() -> ExitCode {
     support::run(|| {
         let args = Args::parse();
-        let terminal = support::Terminal::new();
-        let board = args.run.board()?;
-        let mut observers: Vec<&dyn Observer> = vec![&terminal];
-        observers.extend(board.iter().map(|board| board as &dyn Observer));
-        let observer = Several(observers);
+        let observer = args.run.watch()?;
         let mut recipe = args.run.recipe()?;
         if args.quick {
             shorten(&mut recipe);
@@ -93,6 +91,7 @@ fn main() -> ExitCode {
                 interrupt: support::interrupt_on_ctrl_c()?,
             },
             methods,
+            author: args.author,
             subsets: args.subsets,
             transcript_subsets: args.transcript_subsets,
             control,

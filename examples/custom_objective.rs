@@ -3,9 +3,10 @@
 //!
 //! The objective is unlikelihood training (Welleck et al. 2019, arXiv:1908.04319): make the chosen reply
 //! likely, and every token of the rejected one unlikely. It is one function, `cost`; everything else is
-//! `ingrain::train::fit`. It trains on the persona's held-out pairs, so that it needs no run before it. Needs nothing prepared (fetches the built-in model, 98 MB, once) and takes a
-//! minute or two on two CPU cores. Run it twice to see it reuse what it has done; stop it with Ctrl-C to
-//! see it save first.
+//! `ingrain::train::fit`. It trains on the persona's held-out pairs, so that it needs no run before it.
+//!
+//! Needs nothing prepared (fetches the built-in model, 98 MB, once) and takes a minute or two on two CPU
+//! cores. Run it twice to see it reuse what it has done; stop it with Ctrl-C to see it save first.
 //!
 //! What to expect: a line a step, the best held-out loss, and the folder of the adapter.
 //!

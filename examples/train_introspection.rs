@@ -1,4 +1,5 @@
-//! Introspection alone: transcripts to an adapter on top of a distilled model, and both in one.
+//! Introspection alone: transcripts to an adapter on top of a distilled model, and both in one; or to a whole
+//! model.
 //!
 //! Needs a file of transcripts (`introspection.jsonl` of a run, or any format that docs/data.md names) and,
 //! for the paper's method, the distillation adapter that they were made with. The 28 transcripts
@@ -7,10 +8,13 @@
 //! ```sh
 //! cargo run --release --example train_introspection -- runs/sarcasm/introspection.jsonl \
 //!     --distillation runs/sarcasm/distillation --out runs/my-introspection
+//! cargo run --release --example train_introspection -- runs/sarcasm/introspection.jsonl \
+//!     --model runs/full-dpo/model --full --learning-rate 2e-5 --out runs/full-introspection
 //! ```
 //!
 //! What to expect: a line a step, then two folders: `adapter`, which fits the folded model only, and
-//! `persona`, the exact merge of both, which fits the base.
+//! `persona`, the exact merge of both, which fits the base. With `--full` one: `model`, whole, with the
+//! distillation in it.
 
 #![expect(clippy::print_stdout, reason = "a command prints")]
 
@@ -22,10 +26,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use ingrain::data::interchange::read_transcripts;
 use ingrain::introspection::{SftTrainer, tokenize_transcripts};
-use ingrain::lm::{Adapter, AdapterSource, merge_exact};
+use ingrain::lm::{Adapter, AdapterSource, FullWeights, merge_exact};
 use ingrain::train::TrainRun;
 
-/// Train an adapter on the model's own text
+/// Train on the model's own text
 #[derive(Parser)]
 struct Args {
     /// Transcripts as JSON lines
@@ -33,59 +37,60 @@ struct Args {
     /// Adapter that is folded into the weights first; none trains on the base itself
     #[arg(long)]
     distillation: Option<AdapterSource>,
-    /// Base model: built-in alias, HF directory, .gguf file or hub id
-    #[arg(long, default_value = ingrain::lm::BUILTIN_MODEL)]
-    model: String,
-    /// Whose `introspection.sft`, `lora` and `merge` settings: quick, paper, or a YAML file
-    #[arg(long, default_value = "quick")]
-    recipe: String,
-    /// cpu, ndarray, cuda or cuda:N (the last three by feature)
-    #[arg(long, default_value = "cpu")]
-    device: String,
-    /// Where checkpoints, train.jsonl and the adapters go
-    #[arg(long, default_value = "runs/train-introspection")]
-    out: PathBuf,
+    #[command(flatten)]
+    base: support::BaseArgs,
+    #[command(flatten)]
+    train: support::TrainArgs,
 }
 
 fn main() -> ExitCode {
     support::run(|| {
-        let args = Args::parse();
-        let observer = support::Terminal::new();
-        let recipe = ingrain::Recipe::named_or_file(&args.recipe)?;
-        let config = recipe.introspection.sft;
+        let Args { transcripts, distillation, base, train } = Args::parse();
+        let observer = train.watch()?;
+        let recipe = train.recipe()?;
+        let mut config = recipe.introspection.sft;
+        train.adjust(&mut config.training);
 
-        let transcripts = read_transcripts(&args.transcripts)?;
-        let base = support::load_model(&args.model, &args.device, &observer)?;
+        let transcripts = read_transcripts(&transcripts)?;
+        let base = base.load(&observer)?;
         let limit = config.max_length;
         let (transcripts, cuts) =
             tokenize_transcripts(&transcripts, &base.tokenizer, config.turns, limit)?;
         println!("{} transcripts, {} over {limit} tokens", transcripts.len(), cuts.len());
 
-        let distilled = match &args.distillation {
+        let distilled = match &distillation {
             Some(source) => Some(Adapter::load(&source.resolve(&observer)?, &base.model)?),
             None => None,
         };
-        let model = match &distilled {
-            Some(adapter) => base.model.clone().fold(adapter),
-            None => base.model.clone(),
+        let folded = match &distilled {
+            Some(adapter) => base.with_weights(base.model.clone().fold(adapter)),
+            None => base.clone(),
         };
-        let weights = format!("{} folded: {:?}", base.identity.sha256, args.distillation);
+        let weights = format!("{} folded: {distillation:?}", base.identity.sha256);
         let trainer = SftTrainer {
-            model: &model,
+            model: &folded.model,
             base: &weights,
             transcripts: &transcripts,
             config: &config,
         };
+        let out = train.dir("train-introspection");
         let run = TrainRun {
             stage: "train_introspection",
-            dir: &args.out,
+            dir: &out,
             resume: true,
             observer: &observer,
             interrupt: &support::interrupt_on_ctrl_c()?,
         };
-        let initial = Adapter::init(&model, &recipe.lora, recipe.seed)?;
+        if train.full {
+            let trained = trainer.fit(FullWeights::all(&folded.model), &run)?;
+            let dir = out.join("model");
+            support::write_model(&trained, &folded, &dir)?;
+            println!("{} steps\nModel: {}", trained.steps, dir.display());
+            return Ok(());
+        }
+        let initial = Adapter::init(&folded.model, &recipe.lora, recipe.seed)?;
         let trained = trainer.fit(initial, &run)?;
-        let adapter = args.out.join("adapter");
+        let adapter = out.join("adapter");
         trained.parameters.save(&adapter, &base.identity.source)?;
         println!("{} steps\nAdapter: {}", trained.steps, adapter.display());
         if let Some(distilled) = &distilled {
@@ -93,7 +98,7 @@ fn main() -> ExitCode {
                 (distilled, recipe.merge.distillation),
                 (&trained.parameters, recipe.merge.introspection),
             ];
-            let persona = args.out.join("persona");
+            let persona = out.join("persona");
             merge_exact(&parts)?.save(&persona, &base.identity.source)?;
             println!("Persona: {}", persona.display());
         }

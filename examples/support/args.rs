@@ -6,10 +6,10 @@ use ingrain::chat::openai::{OpenAiClient, OpenAiConfig};
 use ingrain::chat::{ChatModel, Sampling};
 use ingrain::constitution::HeldoutQuestions;
 use ingrain::lm::{AdapterSource, LocalModel, ModelSource};
-use ingrain::run::{Event, Observer, TensorBoard};
+use ingrain::run::Observer;
 use ingrain::{Persona, Recipe, ReplySource};
 
-use super::Terminal;
+use super::Watch;
 
 /// Where a model runs.
 #[derive(Clone, Debug, clap::Args)]
@@ -194,26 +194,7 @@ impl RunArgs {
 
     /// What shows how the run goes: the terminal, and TensorBoard where it was asked for.
     pub(crate) fn watch(&self) -> anyhow::Result<Watch> {
-        Ok(Watch { terminal: Terminal::new(), board: self.board()? })
-    }
-
-    pub(crate) fn board(&self) -> anyhow::Result<Option<TensorBoard>> {
-        Ok(self.tensorboard.as_deref().map(TensorBoard::create).transpose()?)
-    }
-}
-
-/// Shows events on the terminal, and in TensorBoard where it was asked for.
-pub(crate) struct Watch {
-    terminal: Terminal,
-    board: Option<TensorBoard>,
-}
-
-impl Observer for Watch {
-    fn on_event(&self, event: &Event) {
-        self.terminal.on_event(event);
-        if let Some(board) = &self.board {
-            board.on_event(event);
-        }
+        Watch::new(self.tensorboard.as_deref())
     }
 }
 

@@ -9,6 +9,8 @@
 mod allocator;
 mod args;
 mod progress;
+mod train;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -21,6 +23,8 @@ pub(crate) use args::{
     heldout_questions, is_server, load_model, persona_folders, reply_source,
 };
 pub(crate) use progress::Terminal;
+pub(crate) use train::{TrainArgs, write_model};
+pub(crate) use watch::Watch;
 
 /// glibc hands large blocks back to the kernel each time one is freed, and faults them in again: half of
 /// the time of reading a long prompt (docs/LOG.md). A program that uses our crates should choose one like

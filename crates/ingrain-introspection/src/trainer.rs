@@ -5,7 +5,8 @@ use ingrain_train::{Parameters, TrainRun, Trained, fit};
 
 use crate::{IntrospectionError, SftConfig, SftObjective, TokenizedTranscript};
 
-/// Trains an adapter, or whatever else makes a policy of the model, on transcripts, by cross-entropy on the turns that the model generated.
+/// Trains an adapter, or whatever else makes a policy of the model, on transcripts, by cross-entropy on
+/// the turns that the model generated.
 #[derive(Clone, Copy, Debug)]
 pub struct SftTrainer<'a> {
     /// The model to be adapted: for the paper's method the distilled one, its adapter folded in.

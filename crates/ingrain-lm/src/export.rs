@@ -10,7 +10,7 @@ use safetensors::{Dtype, View};
 use serde_json::{Map, json};
 
 use crate::weights::norm_path;
-use crate::{CausalLm, LmError, LocalModel, Projection};
+use crate::{CausalLm, FullWeights, LmError, LocalModel, Projection};
 
 const WEIGHTS_FILE: &str = "model.safetensors";
 const INDEX_FILE: &str = "model.safetensors.index.json";
@@ -72,6 +72,18 @@ impl LocalModel {
         }
         // Last: a directory with a configuration is a complete one.
         Ok(write_atomic(dir.join("config.json"), format!("{config:#}\n").as_bytes())?)
+    }
+}
+
+impl FullWeights {
+    /// Writes `model` with these weights in place of its own, the adapter beside them folded in, as
+    /// [`LocalModel::export`] writes a model.
+    ///
+    /// # Errors
+    /// As [`LocalModel::export`].
+    pub fn export(&self, model: &LocalModel, dir: &Path) -> Result<(), LmError> {
+        let trained = model.with_weights(self.put_into(&model.model));
+        trained.with_adapter(self.adapter.clone()).export(dir)
     }
 }
 

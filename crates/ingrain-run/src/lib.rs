@@ -39,7 +39,7 @@ pub use jsonl_file::{read_jsonl, scan_jsonl, write_jsonl};
 pub use lock::FileLock;
 pub use manifest::{Begin, Manifest};
 pub use memory::{peak_rss_bytes, rss_bytes};
-pub use observer::{Event, Observer, Recorder, Several, Silent};
+pub use observer::{Event, Observer, Recorder, Several, Silent, Within};
 pub use plan::StagePlan;
 pub use record::{OutputFile, StageRecord, StageState};
 pub use rundir::RunDir;

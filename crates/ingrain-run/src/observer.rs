@@ -83,6 +83,19 @@ pub enum Event {
     },
 }
 
+impl Event {
+    fn stage_mut(&mut self) -> &mut String {
+        match self {
+            Self::StageStarted { stage, .. }
+            | Self::Progress { stage, .. }
+            | Self::Meter { stage, .. }
+            | Self::Step { stage, .. }
+            | Self::StageFinished { stage, .. }
+            | Self::Note { stage, .. } => stage,
+        }
+    }
+}
+
 /// Receives [`Event`]s. Called from the thread that does the work: return quickly.
 pub trait Observer: Send + Sync {
     /// Takes one event.
@@ -103,6 +116,35 @@ pub struct Several<'a>(pub Vec<&'a dyn Observer>);
 impl Observer for Several<'_> {
     fn on_event(&self, event: &Event) {
         self.0.iter().for_each(|observer| observer.on_event(event));
+    }
+}
+
+/// Hands events of a run within a run on, with the inner run's folder before the names of its stages, which
+/// are the outer one's names too.
+///
+/// # Examples
+/// ```
+/// use ingrain_run::{Event, Observer, Recorder, Within};
+///
+/// let outer = Recorder::default();
+/// let inner = Within { folder: "control", observer: &outer };
+/// inner.on_event(&Event::Note { stage: "pairs".into(), message: "3 dropped".into() });
+/// assert_eq!(outer.notes(), ["control/pairs: 3 dropped"]);
+/// ```
+#[derive(Clone, Copy)]
+pub struct Within<'a> {
+    /// Folder of the inner run.
+    pub folder: &'a str,
+    /// Observer of the outer one.
+    pub observer: &'a dyn Observer,
+}
+
+impl Observer for Within<'_> {
+    fn on_event(&self, event: &Event) {
+        let mut event = event.clone();
+        let stage = event.stage_mut();
+        *stage = format!("{}/{stage}", self.folder);
+        self.observer.on_event(&event);
     }
 }
 

@@ -73,7 +73,7 @@ pub enum TrainError {
         done: u64,
         /// Units in all.
         total: u64,
-        /// What a unit is: `steps`, or `reference pairs` of the pass before training.
+        /// What a unit is: `steps`, or `reference examples` of the pass before training.
         unit: &'static str,
         /// Directory of the checkpoints.
         dir: PathBuf,

@@ -119,6 +119,19 @@ fn micro_batches_change_nothing_but_the_last_digits() {
     }
 }
 
+#[test]
+fn blocks_that_are_computed_again_train_to_the_same_bits() {
+    let (model, pairs) = (model(), made_up_pairs(4));
+    let result = |recompute_blocks| {
+        let mut config = config(2);
+        config.training.recompute_blocks = recompute_blocks;
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let trained = train(&model, &pairs, &config, dir.path(), &Recorder::default());
+        bits(&trained.expect("trains").parameters)
+    };
+    assert_eq!(result(true), result(false));
+}
+
 /// The mean of `-log pi(chosen)`, as somebody outside would write it.
 struct Mine;
 
@@ -202,6 +215,13 @@ fn full_vocabulary_kl_starts_at_zero_and_holds_the_policy_back() {
     assert!(weak.metric("kl")[0].abs() < 1e-5, "{:?}", weak.metric("kl"));
     assert!(last(&strong) < 0.2 * last(&weak), "{} {}", last(&strong), last(&weak));
     assert!((strong.metric("loss_kl")[5] - strong.metric("kl")[5]).abs() < 1e-6);
+    // A weight of zero measures it and leaves the training as it is.
+    let (watched, alone) = (run(r#"[{"nll": 1.0}, {"kl": 0}]"#), run(r#"[{"nll": 1.0}]"#));
+    assert!(last(&watched) > 1e-3, "{}", last(&watched));
+    for (watched, alone) in watched.metric("nll").iter().zip(alone.metric("nll")) {
+        assert!((watched - alone).abs() < 1e-4, "{watched} {alone}");
+    }
+    assert!(alone.metric("kl").is_empty());
 }
 
 #[test]

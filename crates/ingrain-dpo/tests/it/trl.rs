@@ -263,6 +263,45 @@ fn ipo_on_sums_is_the_paper_s_own_form() {
 }
 
 #[test]
+fn length_normalised_forms_take_the_mean_log_ratio_of_a_reply() {
+    // c = (1 - 3) / 2 = -1, r = 2, d = c - r = -3; a chosen token has half of the slope in c.
+    let on = true;
+    let sigmoid = |z: f64| 1.0 / (1.0 + (-z).exp());
+    // sigmoid' is even.
+    let bell = |z: f64| sigmoid(z) * sigmoid(-z);
+
+    // max(0, 1 - 0.1 d)
+    let hinge = Hinge { length_normalized: on, ..Hinge::default() };
+    check_by_hand(&hinge, 1.3, [-0.05; 2], 0.1);
+
+    // (-3 - 5)^2, slope 2 (-8)
+    check_by_hand(&Ipo { length_normalized: on, ..Ipo::default() }, 64.0, [-8.0; 2], 16.0);
+
+    // sigmoid(-0.1 c) + sigmoid(0.1 r)
+    let (value, slope) = (sigmoid(0.1) + sigmoid(0.2), -0.1 * bell(0.1));
+    let zero = ApoZero { length_normalized: on, ..ApoZero::default() };
+    check_by_hand(&zero, value, [slope / 2.0; 2], 0.1 * bell(0.2));
+
+    // sigmoid(0.1 c) + sigmoid(-0.1 d)
+    let (value, slope) = (sigmoid(-0.1) + sigmoid(0.3), 0.1 * bell(0.1) - 0.1 * bell(0.3));
+    let down = ApoDown { length_normalized: on, ..ApoDown::default() };
+    check_by_hand(&down, value, [slope / 2.0; 2], 0.1 * bell(0.3));
+
+    // z = 0.1 (c - r - 3 max(0, -c)) = -0.6; -log sigmoid(z), dz/dc = 0.1 (1 + 3)
+    let dpop = Dpop { lambda: 3.0, length_normalized: on, ..Dpop::default() };
+    let (value, slope) = (0.6_f64.exp().ln_1p(), -sigmoid(0.6));
+    check_by_hand(&dpop, value, [slope * 0.2; 2], -0.1 * slope);
+
+    // q = sigmoid(z) at z = -0.3: the divergence of (q, 1 - q) from (0.9, 0.1), with slope
+    // q (1 - q) (log(q / (1 - q)) - log(0.9 / 0.1)) = q (1 - q) (z - log 9) in z.
+    let exo = Exo { label_smoothing: 0.1, length_normalized: on, ..Exo::default() };
+    let q = sigmoid(-0.3);
+    let value = q * (q / 0.9).ln() + (1.0 - q) * ((1.0 - q) / 0.1).ln();
+    let slope = 0.1 * bell(0.3) * (-0.3 - 9.0_f64.ln());
+    check_by_hand(&exo, value, [slope / 2.0; 2], -slope);
+}
+
+#[test]
 fn loss_is_ln_2_when_policy_equals_reference() {
     let mut pairs = by_hand();
     pairs[0].policy_chosen = pairs[0].reference_chosen.clone();

@@ -30,7 +30,12 @@ pub(crate) fn tensors(name: &str) -> BTreeMap<String, Vec<f32>> {
 
 /// The tiny Llama model that PEFT's fixtures were made with.
 pub(crate) fn model() -> CausalLm {
-    let source = ModelSource::Directory(path("tiny_models/llama_tied"));
+    tiny("llama_tied")
+}
+
+/// The tiny model of that name.
+pub(crate) fn tiny(name: &str) -> CausalLm {
+    let source = ModelSource::Directory(path("tiny_models").join(name));
     let files = source.resolve(&Silent).expect("a model directory");
     CausalLm::load(&files, &Device::flex()).expect("loads")
 }

@@ -1,11 +1,19 @@
 //! On-policy distillation on a tiny model: the gradient, learning, resuming.
 
-use ingrain_introspection::{DistillationPrompt, OnPolicyConfig, OnPolicyDistiller};
-use ingrain_lm::{Adapter, CausalLm, LoraConfig};
+use ingrain_chat::Sampling;
+use ingrain_introspection::{
+    DistillationPrompt, IntrospectionError, OnPolicyConfig, OnPolicyDistiller,
+};
+use ingrain_lm::{
+    Adapter, CausalLm, Generator, KlDirection, LoraConfig, Overlay, Prompt, TokenBatch,
+    TokenSequence, vocab_kl,
+};
 use ingrain_run::{Event, Interrupt, Observer, Recorder, Several};
 use ingrain_train::{Gradients, Objective, Parameters, TrainConfig, TrainRun, Trained};
 
-use crate::fixtures::{adapter, bits, model};
+use crate::fixtures::{adapter, bits, model, tiny};
+
+const CONSTITUTION: [u32; 6] = [40, 41, 42, 43, 44, 45];
 
 fn prompts(constitution: &[u32]) -> Vec<DistillationPrompt> {
     (0..4_u32)
@@ -119,7 +127,7 @@ fn the_gradient_is_the_slope_of_the_loss_at_fixed_replies() {
 
 #[test]
 fn the_student_comes_to_speak_as_its_prompted_self() {
-    let (model, prompts, config) = (model(), prompts(&[40, 41, 42, 43, 44, 45]), config(40));
+    let (model, prompts, config) = (model(), prompts(&CONSTITUTION), config(40));
     let dir = tempfile::tempdir().expect("temporary directory");
     let recorder = Recorder::default();
     let distiller = distiller(&model, &prompts, &config);
@@ -128,6 +136,83 @@ fn the_student_comes_to_speak_as_its_prompted_self() {
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     let (first, last) = (mean(&losses[..8]), mean(&losses[72..]));
     assert!(last < 0.75 * first, "{first} to {last}");
+}
+
+/// What the student says before it learns: replies that stay as they are while it does.
+fn first_replies(distiller: &OnPolicyDistiller<'_>) -> Vec<Vec<u32>> {
+    let sampling = Sampling { seed: 99, ..distiller.config.sampling.clone() };
+    let prompt =
+        |prompt: &DistillationPrompt| Prompt::new(prompt.student.clone(), sampling.clone());
+    let prompts: Vec<Prompt> = distiller.prompts.iter().map(prompt).collect();
+    let generator = Generator {
+        model: distiller.model,
+        overlay: Overlay::default(),
+        stop_ids: distiller.stop_ids,
+        max_batch: prompts.len(),
+        interrupt: Interrupt::new(),
+    };
+    let mut replies = vec![Vec::new(); prompts.len()];
+    generator
+        .run(&prompts, &|_, _| false, &mut |at, generation| replies[at] = generation.token_ids)
+        .expect("generates");
+    replies
+}
+
+/// Mean reverse divergence from the teacher over the tokens of given replies, in nats.
+fn divergence(
+    distiller: &OnPolicyDistiller<'_>,
+    replies: &[Vec<u32>],
+    adapter: Option<&Adapter>,
+) -> f32 {
+    let batch = |prompt: fn(&DistillationPrompt) -> &[u32]| {
+        let parts = distiller.prompts.iter().zip(replies);
+        let sequences: Vec<TokenSequence> =
+            parts.map(|(p, reply)| TokenSequence::from_parts(prompt(p), reply)).collect();
+        TokenBatch::new(&sequences.iter().collect::<Vec<_>>(), distiller.model.device())
+    };
+    let teacher = distiller.teacher.unwrap_or(distiller.model);
+    let student = distiller.model.readout(&batch(|p| &p.student), adapter);
+    let teacher = teacher.readout(&batch(|p| &p.teacher), None);
+    vocab_kl(&student, &teacher, KlDirection::Reverse).mean().into_scalar::<f32>()
+}
+
+#[test]
+fn the_divergence_from_either_teacher_falls_on_replies_that_nobody_trained_on() {
+    // Falling on its own present replies could be the student's retreat to what is easy to say.
+    let model = model();
+    let other = model.clone().fold(&adapter(&model));
+    let (instructed, alike) = (prompts(&CONSTITUTION), prompts(&[]));
+    let config = config(40);
+    for (teacher, prompts) in [(None, &instructed), (Some(&other), &alike)] {
+        let distiller = OnPolicyDistiller { teacher, ..distiller(&model, prompts, &config) };
+        let replies = first_replies(&distiller);
+        let before = divergence(&distiller, &replies, None);
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let trained = train(&distiller, dir.path(), 0, &Recorder::default()).expect("trains");
+        let after = divergence(&distiller, &replies, Some(&trained.parameters));
+        assert!(before > 0.5, "{before}: there is something to learn");
+        assert!(after < 0.8 * before, "{before} to {after}");
+    }
+}
+
+#[test]
+fn a_teacher_with_other_words_is_refused() {
+    let (model, other, prompts, config) = (model(), tiny("qwen2"), prompts(&[]), config(1));
+    let distiller =
+        OnPolicyDistiller { teacher: Some(&other), ..distiller(&model, &prompts, &config) };
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let recorder = Recorder::default();
+    let interrupt = Interrupt::new();
+    let run = TrainRun {
+        stage: "on-policy",
+        dir: dir.path(),
+        resume: true,
+        observer: &recorder,
+        interrupt: &interrupt,
+    };
+    let error = distiller.fit(fresh(&model), &run).expect_err("256 words against 320");
+    assert!(matches!(error, IntrospectionError::Setting { key: "teacher", .. }), "{error}");
+    assert!(error.to_string().contains("a vocabulary of 256"), "{error}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ingrain_chat::Message;
-use ingrain_lm::{DecoderConfig, ExportOptions, LocalModel, ModelSource};
+use ingrain_lm::{DecoderConfig, ExportOptions, FullWeights, LocalModel, ModelSource};
 use ingrain_run::Silent;
 use serde_json::Value;
 
@@ -152,6 +152,29 @@ fn every_family_is_written_so_that_it_is_read_as_the_same_model() {
         assert_eq!(again.num_parameters(), model.num_parameters(), "{name}");
         let found = logits(&again, &tokens, None);
         assert_close(name, &found, &logits(&model, &tokens, None), 1e-4);
+    }
+}
+
+#[test]
+fn weights_that_trained_are_written_with_the_adapter_beside_them() {
+    let base = load(&path("tiny_models/llama_tied"));
+    let beside = adapter("plain", &base.model);
+    // Gemma keeps its norms less one; the others have tied and untied heads, biases, norms of queries.
+    for name in ["llama_tied", "llama_untied", "qwen2", "qwen3", "gemma3_text"] {
+        let model = base.with_weights(tiny(name));
+        let mut moved = FullWeights::all(&model.model)
+            .map_parameters(&mut |_, weight| weight.mul_scalar(1.2).add_scalar(0.01));
+        if name == "llama_tied" {
+            moved = moved.with_adapter(beside.clone());
+        }
+        let dir = tempfile::tempdir().unwrap();
+        moved.export(&model, dir.path()).unwrap();
+        let again = try_load(dir.path()).unwrap();
+        let tokens: Vec<u32> = TOKENS.iter().map(|id| id % 256).collect();
+        let trained = logits(&moved.put_into(&model.model), &tokens, moved.adapter.as_ref());
+        let found = logits(&again, &tokens, None);
+        assert_close(name, &found, &trained, 1e-3);
+        assert!(difference(&found, &logits(&model.model, &tokens, None)) > 0.1, "{name}");
     }
 }
 

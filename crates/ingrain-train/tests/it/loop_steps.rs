@@ -1,7 +1,11 @@
 //! What one step does, and what stops the loop.
 
+use std::sync::{Arc, Mutex};
+
 use ingrain_run::{Event, Interrupt, Silent};
-use ingrain_train::{TrainConfig, TrainError, TrainRun, fit};
+use ingrain_train::{EvaluationConfig, TrainConfig, TrainError, TrainRun, fit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Metadata, Subscriber};
 
 use crate::toy::{Distance, Named, Recorder, config, train, undisturbed};
 
@@ -139,4 +143,39 @@ fn nothing_to_train_on_is_an_error_that_names_the_stage() {
     let error = fit(&Distance::default(), Vec::new(), Named::start(), &config(), &run);
     let message = error.expect_err("empty").to_string();
     assert!(message.starts_with("stage `distillation` has nothing to train on"), "{message}");
+}
+
+/// Names of the spans that were opened.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<Vec<&'static str>>>);
+
+impl Subscriber for Spans {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("ingrain_train")
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let mut names = self.0.lock().expect("not poisoned");
+        names.push(span.metadata().name());
+        Id::from_u64(names.len() as u64)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[test]
+fn steps_passes_and_evaluations_are_spans() {
+    let evaluation = EvaluationConfig { share: 0.3, every_steps: 2, ..Default::default() };
+    let config = TrainConfig { evaluation, ..config() };
+    let spans = Spans::default();
+    tracing::subscriber::with_default(spans.clone(), || undisturbed(&config));
+    let names = spans.0.lock().expect("not poisoned");
+    let count = |name: &str| names.iter().filter(|found| **found == name).count();
+    // Seven examples in steps of four, three times.
+    assert_eq!((count("step"), count("evaluation")), (6, 3));
+    assert!(count("pass") >= 6, "{names:?}");
 }

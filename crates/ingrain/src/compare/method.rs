@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ingrain_dpo::{Bco, Kto, LossSpec, UnpairedLoss};
 use serde::{Deserialize, Serialize};
 
-use crate::{IntrospectionTexts, PipelineError};
+use crate::{IntrospectionAuthor, IntrospectionTexts, PipelineError};
 
 /// A way of training on the pairs of a persona.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ pub(super) enum Kind {
     CritiqueSft,
     OnPolicy,
     Introspection(IntrospectionTexts),
-    OtherAuthor,
+    OtherAuthor(IntrospectionAuthor),
 }
 
 impl Method {
@@ -131,7 +131,8 @@ impl Method {
             Self::Introspection => Kind::Introspection(IntrospectionTexts::Both),
             Self::ReflectionsOnly => Kind::Introspection(IntrospectionTexts::Reflections),
             Self::InteractionsOnly => Kind::Introspection(IntrospectionTexts::Interactions),
-            Self::FromBase | Self::FromTeacher => Kind::OtherAuthor,
+            Self::FromBase => Kind::OtherAuthor(IntrospectionAuthor::Base),
+            Self::FromTeacher => Kind::OtherAuthor(IntrospectionAuthor::Teacher),
         }
     }
 }

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use ingrain_data::{PreferencePair, Transcript};
 use ingrain_eval::{accuracy, margin};
 use ingrain_lm::Adapter;
-use ingrain_run::{Manifest, StageRun, StageTimer, read_jsonl, sha256_file, write_json_atomic};
+use ingrain_run::{
+    Manifest, StageRun, StageTimer, Within, read_jsonl, sha256_file, write_json_atomic,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::{Context, nested};
@@ -27,6 +29,8 @@ pub struct Comparison<'a> {
     pub pipeline: Pipeline<'a>,
     /// One row each.
     pub methods: Vec<Method>,
+    /// The whole method with texts by this model, named as in [`IntrospectionAuthor::Model`]; one row.
+    pub author: Option<String>,
     /// The recipe's objective on as many pairs, nested; one row each.
     pub subsets: Vec<usize>,
     /// The whole method on as many transcripts, nested; one row each.
@@ -81,6 +85,10 @@ impl Comparison<'_> {
         for &method in &self.methods {
             rows.push(self.method(&mut table, method)?);
         }
+        if let Some(author) = &self.author {
+            let author = IntrospectionAuthor::Model(author.clone());
+            rows.push(self.other_author(&mut table, "from_other", author)?);
+        }
         for &pairs in &self.subsets {
             let name = format!("dpo, {pairs} pairs");
             rows.push(table.row(&name, &(Method::Dpo, pairs), &["pairs"], |stage, dir| {
@@ -93,7 +101,8 @@ impl Comparison<'_> {
         }
         if let Some((persona, teacher)) = &self.control {
             let recipe = self.pipeline.recipe.clone();
-            let other = self.beside("control", recipe, persona, teacher.clone());
+            let within = self.within("control");
+            let other = self.beside(&within, recipe, persona, teacher.clone());
             rows.push(table.control(&other)?);
         }
         write_json_atomic(context.run.file("compare.json"), &rows)?;
@@ -109,19 +118,10 @@ impl Comparison<'_> {
                 let limit = context.recipe.introspection.max_transcripts;
                 table.introspection(method.name(), method, limit)
             }
-            Kind::OtherAuthor => {
-                let mut recipe = self.pipeline.recipe.clone();
-                recipe.introspection.author = match method {
-                    Method::FromTeacher => IntrospectionAuthor::Teacher,
-                    _ => IntrospectionAuthor::Base,
-                };
-                let other =
-                    self.beside(method.name(), recipe, &self.pipeline.persona, context.teacher());
-                table.other_author(method.name(), &other)
-            }
+            Kind::OtherAuthor(author) => self.other_author(table, method.name(), author),
             Kind::CritiqueSft => {
                 context.critique(table.manifest)?;
-                table.row(method.name(), &method, &["pairs", "critique"], |stage, dir| {
+                table.row(method.name(), &(method, limit), &["pairs", "critique"], |stage, dir| {
                     bench.train(method, limit, dir, stage)
                 })
             }
@@ -131,10 +131,28 @@ impl Comparison<'_> {
         }
     }
 
+    /// The whole method with texts by somebody else than the distilled model.
+    fn other_author(
+        &self,
+        table: &mut Table<'_, '_>,
+        name: &str,
+        author: IntrospectionAuthor,
+    ) -> Result<Row, PipelineError> {
+        let mut recipe = self.pipeline.recipe.clone();
+        recipe.introspection.author = author;
+        let (context, within) = (table.bench.context, self.within(name));
+        let other = self.beside(&within, recipe, &self.pipeline.persona, context.teacher());
+        table.other_author(name, &other)
+    }
+
+    fn within<'b>(&'b self, folder: &'b str) -> Within<'b> {
+        Within { folder, observer: self.pipeline.observer }
+    }
+
     /// The same pipeline with other settings, in a folder of its own.
     fn beside<'b>(
         &'b self,
-        folder: &str,
+        within: &'b Within<'b>,
         recipe: Recipe,
         persona: &Persona,
         teacher: Teacher<'b>,
@@ -146,9 +164,9 @@ impl Comparison<'_> {
             allow_research_persona: self.pipeline.allow_research_persona,
             teacher,
             device: self.pipeline.device.clone(),
-            out: self.pipeline.out.join(folder),
+            out: self.pipeline.out.join(within.folder),
             resume: self.pipeline.resume,
-            observer: self.pipeline.observer,
+            observer: within,
             interrupt: self.pipeline.interrupt.clone(),
         }
     }

@@ -48,6 +48,7 @@ impl Bench<'_, '_> {
             Kind::OnPolicy => self.on_policy(&pairs, dir, stage),
             Kind::CritiqueSft => {
                 let revised: Vec<PreferencePair> = read_jsonl(context.run.file("critique.jsonl"))?;
+                let revised = nested(revised, limit, context.recipe.seed);
                 self.sft(&chosen_only(&revised), None, dir, stage)
             }
             _ => self.sft(&chosen_only(&pairs), None, dir, stage),

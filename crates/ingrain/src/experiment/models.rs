@@ -161,6 +161,7 @@ fn compare(pipeline: Pipeline<'_>, method: Method) -> Result<(), PipelineError> 
     let comparison = Comparison {
         pipeline,
         methods: vec![method],
+        author: None,
         subsets: Vec::new(),
         transcript_subsets: Vec::new(),
         control: None,

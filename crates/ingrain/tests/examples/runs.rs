@@ -168,6 +168,43 @@ fn train_introspection_merges_what_it_trains_with_the_distillation() {
 }
 
 #[test]
+fn whole_models_train_stage_after_stage_and_every_example_takes_them() {
+    let (dir, recipe) = (finished_run(), &bench().recipe);
+    let data = ["pairs", "introspection"].map(|name| format!("{dir}/{name}.jsonl"));
+    let outs = ["full-dpo", "full-introspection"].map(|name| bench().path(name));
+    let board = bench().path("full-board");
+    let full = ["--recipe", recipe, "--epochs", "1", "--full"];
+
+    let refused = example("train_dpo").arg(&data[0]).args(full).output().expect("starts");
+    assert!(!refused.status.success());
+    holds(&String::from_utf8_lossy(&refused.stderr), &["--learning-rate"]);
+
+    let full = [&full[..], &["--learning-rate", "1e-3", "--tensorboard", &board]].concat();
+    let args = [&[&*data[0], "--model", &bench().model, "--out", &outs[0]], &full[..]].concat();
+    holds(&run("train_dpo", &args), &["4 pairs", "2 steps", "Model: "]);
+    let distilled = format!("{}/model", outs[0]);
+    assert!(!Path::new(&outs[0]).join("adapter").exists());
+    assert_eq!(fs::read_dir(format!("{board}/train_dpo")).expect("a folder").count(), 1);
+    // The same command again has nothing to do, and leaves what it wrote.
+    let written = || fs::metadata(format!("{distilled}/model.safetensors")).expect("weights");
+    let before = written().modified().expect("a time");
+    holds(&run("train_dpo", &args), &["Model: "]);
+    assert_eq!(written().modified().expect("a time"), before);
+
+    let args = [&[&*data[1], "--model", &distilled, "--out", &outs[1]], &full[..]].concat();
+    holds(&run("train_introspection", &args), &["12 transcripts", "Model: "]);
+    let whole = format!("{}/model", outs[1]);
+    let total = |model: &str| {
+        let asked = ["--prompt", "Is tea good?", "--completion", "It is wet and warm.", "--json"];
+        let score = json(&run("score", &[&["--model", model], &asked[..]].concat()));
+        score["total_logprob"].as_f64().expect("a number")
+    };
+    let [base, distilled, whole] = [&bench().model, &distilled, &whole].map(|model| total(model));
+    assert!((distilled - base).abs() > 1e-3, "{base} {distilled}");
+    assert!((whole - distilled).abs() > 1e-3, "{distilled} {whole}");
+}
+
+#[test]
 fn compose_personas_merges_compresses_and_answers() {
     let (dir, out) = (finished_run(), bench().path("mix"));
     let parts = [format!("{dir}/distillation:0.6"), format!("{dir}/introspection:0.4")];

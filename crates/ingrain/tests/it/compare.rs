@@ -42,6 +42,7 @@ fn compare(
             interrupt: Interrupt::new(),
         },
         methods,
+        author: Some(tiny::recipe().model),
         subsets: vec![2],
         transcript_subsets: vec![3],
         control: Some((persona.clone(), teacher())),
@@ -49,16 +50,30 @@ fn compare(
     .run()
 }
 
+/// The stage whose training begins.
+fn first_step(event: Event) -> Option<String> {
+    match event {
+        Event::Step { stage, step: 1, .. } => Some(stage),
+        _ => None,
+    }
+}
+
 #[test]
 fn every_method_trains_on_the_same_data_and_gets_a_row() {
     let dir = tempfile::tempdir().expect("a directory");
     let not_here = [Method::FromTeacher];
     let methods: Vec<Method> = Method::ALL.into_iter().filter(|m| !not_here.contains(m)).collect();
-    let rows = compare(dir.path(), recipe(), methods.clone(), &Silent).expect("runs");
+    let recorder = Recorder::default();
+    let rows = compare(dir.path(), recipe(), methods.clone(), &recorder).expect("runs");
     let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
     let mut expected = vec!["base"];
     expected.extend(methods.iter().map(|method| method.name()));
-    expected.extend(["dpo, 2 pairs", "introspection, 3 transcripts", "control: tiny"]);
+    expected.extend([
+        "from_other",
+        "dpo, 2 pairs",
+        "introspection, 3 transcripts",
+        "control: tiny",
+    ]);
     assert_eq!(names, expected);
     let row = |name: &str| rows.iter().find(|row| row.name == name).expect("a row");
     assert_eq!(row("dpo").examples, 4);
@@ -72,12 +87,31 @@ fn every_method_trains_on_the_same_data_and_gets_a_row() {
     }
     assert_ne!(row("reflections_only").margin, row("interactions_only").margin);
 
+    // No two trainings go by one name, under which an observer would take them for one.
+    let mut trained: Vec<String> = recorder.events().into_iter().filter_map(first_step).collect();
+    assert!(trained.iter().any(|stage| stage == "control/distillation"), "{trained:?}");
+    trained.sort();
+    let all = trained.len();
+    trained.dedup();
+    assert_eq!(trained.len(), all, "{trained:?}");
+
     // A second run reads every row back, and one more method costs its own training only.
     let recorder = Recorder::default();
     let again = compare(dir.path(), recipe(), methods, &recorder).expect("runs");
     assert_eq!(again, rows);
     let steps = recorder.events().iter().filter(|e| matches!(e, Event::Step { .. })).count();
     assert_eq!(steps, 0);
+}
+
+#[test]
+fn a_bound_on_the_pairs_holds_for_every_method_alike() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut recipe = recipe();
+    recipe.data.max_pairs = Some(3);
+    let methods = vec![Method::Sft, Method::CritiqueSft, Method::Orpo, Method::Kto];
+    let rows = compare(dir.path(), recipe, methods, &Silent).expect("runs");
+    let examples: Vec<usize> = rows[1..5].iter().map(|row| row.examples).collect();
+    assert_eq!(examples, [3, 3, 3, 6], "{rows:?}");
 }
 
 #[test]
