@@ -217,7 +217,8 @@ struct Template(Arc<ChatTokenizer>);
 #[cfg(feature = "openai")]
 impl Template {
     fn render(&self, messages: &[Message], options: &RenderOptions) -> Result<String, ChatError> {
-        let refused = |e: ingrain_tokenizer::TokenizerError| ChatError::InvalidRequest(e.to_string());
+        let refused =
+            |e: ingrain_tokenizer::TokenizerError| ChatError::InvalidRequest(e.to_string());
         self.0.render(messages, options).map_err(refused)
     }
 }
@@ -233,8 +234,7 @@ impl RenderPrompt for Template {
     }
 }
 
-/// Cache in front, then
- the count of tokens and money, then the servers.
+/// Cache in front, then the count of tokens and money, then the servers.
 #[cfg(feature = "openai")]
 fn remote(
     client: OpenAiClient,

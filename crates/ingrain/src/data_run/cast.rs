@@ -29,9 +29,7 @@ impl DataRun<'_> {
     /// Opens only who will be asked.
     pub(super) fn cast(&self, opening: &Opening<'_>) -> Result<Cast<'static>, PipelineError> {
         let teacher = match self.asks_teacher() {
-            true => {
-                OpenTeacher::open(&Teacher::FromRecipe, &self.recipe, &self.persona, opening)?
-            }
+            true => OpenTeacher::open(&Teacher::FromRecipe, &self.recipe, &self.persona, opening)?,
             false => OpenTeacher::Given(Teacher::FromRecipe),
         };
         let student = match &self.recipe.data.student_source {

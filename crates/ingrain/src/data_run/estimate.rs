@@ -157,8 +157,7 @@ impl Desk<'_> {
         let own = self.run.persona.prompts();
         let data_stages = self.stages();
         if let Some(started) = data_stages.started()? {
-            return data_stages
-                .without_heldout([started.prompts, data_stages.general()?].concat());
+            return data_stages.without_heldout([started.prompts, data_stages.general()?].concat());
         }
         let mut prompts = own.clone();
         if let (Some(expansion), Some(pace)) = (&self.run.recipe.data.expansion, teacher) {

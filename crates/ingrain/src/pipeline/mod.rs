@@ -147,8 +147,7 @@ impl Pipeline<'_> {
             observer: self.observer,
             interrupt: &self.interrupt,
         };
-        let context =
-            Context { stages, model, run, teacher, student, purse, device: &self.device };
+        let context = Context { stages, model, run, teacher, student, purse, device: &self.device };
         Ok((context, manifest))
     }
 

@@ -9,11 +9,8 @@ use super::{DataStages, Teacher};
 use crate::{Persona, PipelineError};
 
 pub(crate) const HELDOUT: &str = "heldout.jsonl";
-const FILES: Files = Files {
-    pairs: HELDOUT,
-    report: "heldout.report.json",
-    quality: "heldout.quality.json",
-};
+const FILES: Files =
+    Files { pairs: HELDOUT, report: "heldout.report.json", quality: "heldout.quality.json" };
 /// Their replies, and the names of their seeds.
 const CHOSEN: &str = "heldout.teacher";
 const REJECTED: &str = "heldout.student";
@@ -35,8 +32,7 @@ impl DataStages<'_> {
             None => plan,
         };
         let (chosen, rejected) = (format!("{CHOSEN}.jsonl"), format!("{REJECTED}.jsonl"));
-        let plan =
-            plan.writes([&*chosen, &*rejected, FILES.pairs, FILES.report, FILES.quality]);
+        let plan = plan.writes([&*chosen, &*rejected, FILES.pairs, FILES.report, FILES.quality]);
         let system = self.teacher_system()?;
         let teacher = self.replying_teacher()?;
         self.stages.stage(manifest, &plan, |stage| {

@@ -110,9 +110,10 @@ impl DataStages<'_> {
             Critic::Teacher => plan.text("teacher", &self.teacher_key()?),
             Critic::Student => plan,
         };
-        let plan = plan.json("batch_size", &data.batch_size)?.after(["prompts", "student"]).writes(
-            [CRITIQUES, REVISIONS, CRITIQUE.pairs, CRITIQUE.report, CRITIQUE.quality],
-        );
+        let plan = plan
+            .json("batch_size", &data.batch_size)?
+            .after(["prompts", "student"])
+            .writes([CRITIQUES, REVISIONS, CRITIQUE.pairs, CRITIQUE.report, CRITIQUE.quality]);
         self.stages.stage(manifest, &plan, |stage| {
             let student = JsonlFile::<Reply>::open(stage.file("student.jsonl"))?;
             let mut critiques = JsonlStore::<Reply>::open(stage.file(CRITIQUES))?;
