@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "openai")]
 use ingrain_chat::journal::JournalStats;
 #[cfg(feature = "openai")]
-use ingrain_chat::openai::{BatchConfig, OpenAiBatch, OpenAiClient, OpenAiConfig, RenderPrompt};
+use ingrain_chat::openai::{
+    Api, BatchConfig, OpenAiBatch, OpenAiClient, OpenAiConfig, Prefill, RenderPrompt,
+};
 #[cfg(feature = "openai")]
 use ingrain_chat::{Cached, ChatError, Message, Metered, Spent};
 #[cfg(feature = "openai")]
@@ -205,7 +207,17 @@ pub(crate) fn served(
 #[cfg(feature = "openai")]
 fn client(config: &OpenAiConfig, opening: &Opening<'_>) -> Result<OpenAiClient, PipelineError> {
     let client = OpenAiClient::new(config.clone())?;
-    let Some(spec) = &config.render_with else { return Ok(client) };
+    let Some(spec) = &config.render_with else {
+        if config.api == Api::Completions || config.prefill == Prefill::Rendered {
+            let reason = "prompts for this server are rendered here, but no model is named whose chat template \
+                          does it; name one (a built-in alias, an HF directory, a .gguf file)";
+            return Err(PipelineError::Recipe {
+                path: "render_with".into(),
+                reason: reason.into(),
+            });
+        }
+        return Ok(client);
+    };
     let files = spec.parse::<ModelSource>()?.resolve(opening.observer)?;
     Ok(client.with_renderer(Template(crate::data_run::tokenizer(&files)?)))
 }
