@@ -1,6 +1,7 @@
 //! Reflections and conversations to one introspection set, with masks.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use ingrain_chat::Message;
 use ingrain_constitution::InteractionKind;
@@ -8,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::interaction::GREETING_TURNS;
 use crate::pair_filter::{DropReason, Dropped};
+use crate::replies::in_order;
 use crate::sentence::finish_text;
 use crate::view::{first_turn, speaker, view};
 use crate::{
-    Conversation, DataFidelity, Fidelity, Reply, Transcript, TranscriptKind, Unfinished,
+    Conversation, DataFidelity, Fidelity, Replies, Reply, Transcript, TranscriptKind, Unfinished,
     is_finished,
 };
 
@@ -67,36 +69,57 @@ impl Assembly<'_> {
         reflections: &[Reply],
         conversations: &[Conversation],
     ) -> (Vec<Transcript>, AssemblyReport) {
-        let mut report = AssemblyReport::default();
         let mut set = Vec::new();
-        // A file's order is that in which replies arrived, which no seed fixes.
-        let mut reflections: Vec<_> = reflections.iter().collect();
-        reflections.sort_by(|a, b| (&a.prompt, a.sample).cmp(&(&b.prompt, b.sample)));
-        for reflection in reflections {
-            match self.reflection(reflection) {
-                Ok((transcript, shortened)) => {
+        let conversations = conversations.iter().cloned().map(Ok);
+        let Ok(report) = self.each_transcript(reflections, conversations, |transcript| {
+            set.push(transcript);
+            Ok::<_, Infallible>(())
+        });
+        (set, report)
+    }
+
+    /// Like [`transcripts`](Self::transcripts), from files that need not fit into memory: `take` is handed one
+    /// transcript at a time, and no other text is held.
+    ///
+    /// # Errors
+    /// For a record that cannot be read, and what `take` returns.
+    pub fn each_transcript<R: Replies + ?Sized, E: From<R::Error>>(
+        &self,
+        reflections: &R,
+        conversations: impl IntoIterator<Item = Result<Conversation, R::Error>>,
+        mut take: impl FnMut(Transcript) -> Result<(), E>,
+    ) -> Result<AssemblyReport, E> {
+        let mut report = AssemblyReport::default();
+        let mut keep = |report: &mut AssemblyReport,
+                        (transcript, shortened): (Transcript, bool)| {
+            report.shortened += usize::from(shortened);
+            report.trainable_turns += transcript.trainable.len();
+            take(transcript)
+        };
+        for index in in_order(reflections)? {
+            let reflection = reflections.reply(index)?;
+            match self.reflection(&reflection) {
+                Ok(kept) => {
                     report.reflections += 1;
-                    report.shortened += usize::from(shortened);
-                    set.push(transcript);
+                    keep(&mut report, kept)?;
                 }
                 Err(reason) => report.drop(&reflection.id, reason),
             }
         }
         for conversation in conversations {
-            match self.conversation(conversation) {
-                Ok((transcript, shortened)) => {
+            let conversation = conversation?;
+            match self.conversation(&conversation) {
+                Ok(kept) => {
                     match conversation.kind {
                         InteractionKind::Free => report.free += 1,
                         InteractionKind::Leading => report.leading += 1,
                     }
-                    report.shortened += usize::from(shortened);
-                    set.push(transcript);
+                    keep(&mut report, kept)?;
                 }
                 Err(reason) => report.drop(&conversation.id, reason),
             }
         }
-        report.trainable_turns = set.iter().map(|t| t.trainable.len()).sum();
-        (set, report)
+        Ok(report)
     }
 
     /// The transcript, and whether text was lost.

@@ -88,10 +88,15 @@ pub(crate) trait Work {
     fn seed_index(&self, i: usize) -> u64 {
         i as u64
     }
-    /// The conversation to continue.
-    fn messages(&self, i: usize) -> Vec<Message>;
+    /// The conversation to continue, made when its batch goes out: texts of earlier stages stay on disk until
+    /// then. `written` holds what this stage has written.
+    fn messages(
+        &self,
+        i: usize,
+        written: &JsonlStore<Self::Record>,
+    ) -> Result<Vec<Message>, DataError>;
     /// The record of a reply.
-    fn record(&self, i: usize, reply: ChatReply) -> Self::Record;
+    fn record(&self, i: usize, reply: ChatReply) -> Result<Self::Record, DataError>;
     /// Batches hold whole groups of so many consecutive requests.
     fn group(&self) -> usize {
         1
@@ -179,8 +184,11 @@ impl<'a, 'g, R: Keyed + Serialize + DeserializeOwned> Collector<'a, 'g, R> {
                 return Err(self.interrupted());
             }
             let keys: Vec<_> = ask.iter().map(|&i| work.key(i)).collect();
-            let request = |&i: &usize| self.request(work.messages(i), work.seed_index(i));
-            let requests: Vec<_> = ask.iter().map(request).collect();
+            let request = |&i: &usize| {
+                let messages = work.messages(i, self.store)?;
+                Ok::<_, DataError>(self.request(messages, work.seed_index(i)))
+            };
+            let requests: Vec<_> = ask.iter().map(request).collect::<Result<_, _>>()?;
             self.send(&requests, &keys, |at, reply| work.record(ask[at], reply))?;
         }
         Ok(())
@@ -207,7 +215,7 @@ impl<'a, 'g, R: Keyed + Serialize + DeserializeOwned> Collector<'a, 'g, R> {
         &mut self,
         requests: &[ChatRequest],
         keys: &[String],
-        record: impl Fn(usize, ChatReply) -> R,
+        record: impl Fn(usize, ChatReply) -> Result<R, DataError>,
     ) -> Result<(), DataError> {
         let mut stop: Option<DataError> = None;
         let mut answered = vec![false; requests.len()];
@@ -218,7 +226,7 @@ impl<'a, 'g, R: Keyed + Serialize + DeserializeOwned> Collector<'a, 'g, R> {
                 return;
             }
             let outcome = match result {
-                Ok(reply) => self.keep(record(at, reply.clone()), &reply),
+                Ok(reply) => record(at, reply.clone()).and_then(|record| self.keep(record, &reply)),
                 Err(error) => self.fail(&keys[at], error),
             };
             stop = outcome.err();

@@ -47,11 +47,11 @@ impl<R: Keyed + Serialize + DeserializeOwned> Work for Given<'_, R> {
         self.conversations[i].key.clone()
     }
 
-    fn messages(&self, i: usize) -> Vec<Message> {
-        self.conversations[i].messages.clone()
+    fn messages(&self, i: usize, _: &JsonlStore<R>) -> Result<Vec<Message>, DataError> {
+        Ok(self.conversations[i].messages.clone())
     }
 
-    fn record(&self, i: usize, reply: ChatReply) -> R {
-        (self.record)(i, reply)
+    fn record(&self, i: usize, reply: ChatReply) -> Result<R, DataError> {
+        Ok((self.record)(i, reply))
     }
 }

@@ -8,7 +8,8 @@ use ingrain_constitution::Constitution;
 use ingrain_run::{JsonlStore, derive_seed};
 
 use crate::collect::{Work, collect};
-use crate::{DataError, Generation, Prompt, Reply, StageReport};
+use crate::replies::in_order;
+use crate::{DataError, Generation, Prompt, Replies, Reply, StageReport};
 
 /// Has the model criticise each of `replies` (those of [`crate::student_replies`]), then write it
 /// anew. Two files grow, `critiques` and `revisions`; both hold a record for each reply.
@@ -21,89 +22,101 @@ use crate::{DataError, Generation, Prompt, Reply, StageReport};
 ///
 /// # Source
 /// Bai et al. 2022, arXiv:2212.08073, section 3.1.
-pub fn critique_and_revise(
+pub fn critique_and_revise<R>(
     generation: &Generation<'_>,
     constitution: &Constitution,
     prompts: &[Prompt],
-    replies: &[Reply],
+    replies: &R,
     critiques: &mut JsonlStore<Reply>,
     revisions: &mut JsonlStore<Reply>,
-) -> Result<(StageReport, StageReport), DataError> {
+) -> Result<(StageReport, StageReport), DataError>
+where
+    R: Replies + ?Sized,
+    DataError: From<R::Error>,
+{
     if constitution.assertions.is_empty() {
         let reason = "the constitution has no assertion to hold replies against".to_owned();
         return Err(DataError::Invalid { stage: generation.stage.to_owned(), reason });
     }
-    let mut replies: Vec<&Reply> = replies.iter().collect();
-    replies.sort_by(|a, b| (&a.prompt, a.sample).cmp(&(&b.prompt, b.sample)));
     let assertions: HashMap<&str, usize> =
         prompts.iter().filter_map(|p| Some((p.id.as_str(), p.assertion?))).collect();
     let count = constitution.assertions.len() as u64;
-    let text = |(i, reply): (usize, &&Reply)| {
+    let mut drafts = Vec::with_capacity(replies.count());
+    for (i, index) in in_order(replies)?.into_iter().enumerate() {
+        let reply = replies.reply(index)?;
         let drawn = derive_seed(generation.seed, generation.stage, i as u64) % count;
         let at = assertions.get(&*reply.prompt).copied().unwrap_or(drawn as usize);
-        constitution.assertions.get(at).map_or("", |a| a.text.as_str())
-    };
-    let held_against: Vec<&str> = replies.iter().enumerate().map(text).collect();
+        let against = constitution.assertions.get(at).map_or("", |a| a.text.as_str());
+        drafts.push(Draft { id: reply.id.clone(), index, against });
+    }
 
     let stage = format!("{}/critiques", generation.stage);
-    let work = Step { replies: &replies, held_against: &held_against, critiques: None };
+    let work = Step { replies, drafts: &drafts, critiques: None };
     let named = Generation { stage: &stage, ..generation.clone() };
     let critique_report = collect(&named, &work, critiques, "replies")?;
 
-    let said: Vec<Option<Reply>> =
-        replies.iter().map(|reply| critiques.get(&reply.id)).collect::<Result<_, _>>()?;
     // Without a critique there is nothing to revise by.
-    let there: Vec<usize> = (0..replies.len()).filter(|&i| said[i].is_some()).collect();
-    let pick = |i: &usize| (replies[*i], held_against[*i]);
-    let (replies, held_against): (Vec<&Reply>, Vec<&str>) = there.iter().map(pick).unzip();
-    let critiques: Vec<Reply> = said.into_iter().flatten().collect();
+    drafts.retain(|draft| critiques.contains(&draft.id));
     let stage = format!("{}/revisions", generation.stage);
-    let work = Step { replies: &replies, held_against: &held_against, critiques: Some(&critiques) };
+    let work = Step { replies, drafts: &drafts, critiques: Some(critiques) };
     let named = Generation { stage: &stage, ..generation.clone() };
     let revision_report = collect(&named, &work, revisions, "replies")?;
     Ok((critique_report, revision_report))
 }
 
-/// All critiques or, once they are there, all revisions.
-struct Step<'a> {
-    replies: &'a [&'a Reply],
-    held_against: &'a [&'a str],
-    critiques: Option<&'a [Reply]>,
+/// A reply to be criticised: where it is, not what it says.
+struct Draft<'a> {
+    id: String,
+    index: usize,
+    /// The assertion's text.
+    against: &'a str,
 }
 
-impl Work for Step<'_> {
+/// All critiques or, once they are there, all revisions.
+struct Step<'a, R: ?Sized> {
+    replies: &'a R,
+    drafts: &'a [Draft<'a>],
+    critiques: Option<&'a JsonlStore<Reply>>,
+}
+
+impl<R> Work for Step<'_, R>
+where
+    R: Replies + ?Sized,
+    DataError: From<R::Error>,
+{
     type Record = Reply;
 
     fn len(&self) -> usize {
-        self.replies.len()
+        self.drafts.len()
     }
 
     fn key(&self, i: usize) -> String {
-        self.replies[i].id.clone()
+        self.drafts[i].id.clone()
     }
 
-    fn messages(&self, i: usize) -> Vec<Message> {
-        let (reply, assertion) = (self.replies[i], self.held_against[i]);
+    fn messages(&self, i: usize, _: &JsonlStore<Reply>) -> Result<Vec<Message>, DataError> {
+        let Draft { id, index, against } = &self.drafts[i];
+        let reply = self.replies.reply(*index)?;
         let mut messages = vec![
             Message::user(&reply.question),
             Message::assistant(&reply.reply),
-            Message::user(critique_prompt(assertion)),
+            Message::user(critique_prompt(against)),
         ];
-        if let Some(critiques) = self.critiques {
-            messages.push(Message::assistant(&critiques[i].reply));
-            messages.push(Message::user(revision_prompt(assertion)));
+        if let Some(critique) = self.critiques.map(|said| said.get(id)).transpose()?.flatten() {
+            messages.push(Message::assistant(critique.reply));
+            messages.push(Message::user(revision_prompt(against)));
         }
-        messages
+        Ok(messages)
     }
 
-    fn record(&self, i: usize, reply: ChatReply) -> Reply {
-        Reply {
+    fn record(&self, i: usize, reply: ChatReply) -> Result<Reply, DataError> {
+        Ok(Reply {
             reply: reply.text,
             finish: reply.finish,
             prompt_tokens: reply.prompt_tokens,
             completion_tokens: reply.completion_tokens,
-            ..self.replies[i].clone()
-        }
+            ..self.replies.reply(self.drafts[i].index)?.into_owned()
+        })
     }
 }
 

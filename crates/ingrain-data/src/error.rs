@@ -77,3 +77,9 @@ pub enum DataError {
         reason: String,
     },
 }
+
+impl From<std::convert::Infallible> for DataError {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}

@@ -171,18 +171,22 @@ impl Work for Round<'_> {
         ((self.open[i] as u64) << 16) | self.round as u64
     }
 
-    fn messages(&self, i: usize) -> Vec<Message> {
-        vec![Message::user(&self.asking[self.open[i]])]
+    fn messages(
+        &self,
+        i: usize,
+        _: &JsonlStore<ExpansionReply>,
+    ) -> Result<Vec<Message>, DataError> {
+        Ok(vec![Message::user(&self.asking[self.open[i]])])
     }
 
-    fn record(&self, i: usize, reply: ChatReply) -> ExpansionReply {
-        ExpansionReply {
+    fn record(&self, i: usize, reply: ChatReply) -> Result<ExpansionReply, DataError> {
+        Ok(ExpansionReply {
             id: self.key(i),
             assertion: self.open[i],
             reply: reply.text,
             prompt_tokens: reply.prompt_tokens,
             completion_tokens: reply.completion_tokens,
-        }
+        })
     }
 }
 

@@ -122,6 +122,25 @@ pub fn self_interaction(
     plans: &[InteractionPlan],
     store: &mut JsonlStore<InteractionTurn>,
 ) -> Result<(Vec<Conversation>, StageReport), DataError> {
+    let mut conversations = Vec::new();
+    let report = each_interaction(generation, plans, store, |conversation| {
+        conversations.push(conversation);
+        Ok(())
+    })?;
+    Ok((conversations, report))
+}
+
+/// Like [`self_interaction`], handing on one conversation at a time when all have ended; what was said is
+/// read from `store` whenever it is needed, so that memory holds no more texts than a batch has.
+///
+/// # Errors
+/// As [`self_interaction`], and what `take` returns.
+pub fn each_interaction(
+    generation: &Generation<'_>,
+    plans: &[InteractionPlan],
+    store: &mut JsonlStore<InteractionTurn>,
+    mut take: impl FnMut(Conversation) -> Result<(), DataError>,
+) -> Result<StageReport, DataError> {
     if plans.iter().any(|plan| plan.greetings.is_empty()) {
         let reason = "a plan has no greetings; give at least one".to_owned();
         return Err(DataError::Invalid { stage: generation.stage.to_owned(), reason });
@@ -136,20 +155,27 @@ pub fn self_interaction(
         collector.run(&NextTurn { talks: &talks, live: &live, turn })?;
         for &t in &live {
             let said = collector.store().get(&turn_key(&talks[t].id, turn))?;
-            talks[t].hear(said);
+            talks[t].hear(said.as_ref());
         }
     }
     let report = collector.finish()?;
-    Ok((talks.into_iter().map(Talk::into_conversation).collect(), report))
+    for talk in talks {
+        let turns = talk.said(store)?;
+        let complete = !talk.broken;
+        take(Conversation { id: talk.id, kind: talk.plan.kind, turns, complete })?;
+    }
+    Ok(report)
 }
 
-/// A conversation under way.
+/// A conversation under way; what was said is on disk.
 struct Talk<'p> {
     id: String,
     /// Index over all conversations of the stage; seeds come from it.
     number: usize,
     plan: &'p InteractionPlan,
-    turns: Vec<String>,
+    greetings: [&'p str; GREETING_TURNS],
+    /// Turns so far, greetings included.
+    turns: usize,
     broken: bool,
 }
 
@@ -159,16 +185,25 @@ impl Talk<'_> {
     }
 
     /// Nothing said (an empty or failed turn) ends the conversation early.
-    fn hear(&mut self, said: Option<InteractionTurn>) {
-        match said.map(|turn| turn.text).filter(|text| !text.trim().is_empty()) {
-            Some(text) => self.turns.push(text),
+    fn hear(&mut self, said: Option<&InteractionTurn>) {
+        match said.filter(|turn| !turn.text.trim().is_empty()) {
+            Some(_) => self.turns += 1,
             None => self.broken = true,
         }
     }
 
-    fn into_conversation(self) -> Conversation {
-        let complete = !self.broken;
-        Conversation { id: self.id, kind: self.plan.kind, turns: self.turns, complete }
+    /// All turns so far.
+    fn said(&self, store: &JsonlStore<InteractionTurn>) -> Result<Vec<String>, DataError> {
+        let mut turns = self.greetings.map(str::to_owned).to_vec();
+        for turn in GREETING_TURNS..self.turns {
+            let key = turn_key(&self.id, turn);
+            let Some(said) = store.get(&key)? else {
+                let (path, reason) = (store.path().to_owned(), format!("turn {key} is gone"));
+                return Err(DataError::Format { path, line: 0, reason });
+            };
+            turns.push(said.text);
+        }
+        Ok(turns)
     }
 }
 
@@ -179,22 +214,23 @@ fn open_talks<'p>(seed: u64, stage: &str, plans: &'p [InteractionPlan]) -> Vec<T
             let id = format!("{}-{n:05}", plan.kind.as_str());
             let draw =
                 derive_seed(seed, &format!("{stage}/greetings/{}", plan.kind.as_str()), n as u64);
-            let turns = greetings(&plan.greetings, draw);
-            talks.push(Talk { id, number: talks.len(), plan, turns, broken: false });
+            let (number, greetings) = (talks.len(), greetings(&plan.greetings, draw));
+            let turns = greetings.len();
+            talks.push(Talk { id, number, plan, greetings, turns, broken: false });
         }
     }
     talks
 }
 
 /// Two greetings, different ones where there are two.
-fn greetings(from: &[String], draw: u64) -> Vec<String> {
+fn greetings(from: &[String], draw: u64) -> [&str; GREETING_TURNS] {
     let count = from.len() as u64;
     let first = draw % count;
     let second = match count {
         1 => 0,
         _ => (first + 1 + (draw / count) % (count - 1)) % count,
     };
-    [first, second].iter().map(|&i| from[i as usize].clone()).collect()
+    [first, second].map(|i| from[i as usize].as_str())
 }
 
 fn turn_key(conversation: &str, turn: usize) -> String {
@@ -233,15 +269,20 @@ impl Work for NextTurn<'_, '_> {
         (number << 16) | self.turn as u64
     }
 
-    fn messages(&self, i: usize) -> Vec<Message> {
+    fn messages(
+        &self,
+        i: usize,
+        written: &JsonlStore<InteractionTurn>,
+    ) -> Result<Vec<Message>, DataError> {
         let talk = &self.talks[self.live[i]];
-        let turns = talk.turns.iter().map(String::as_str);
-        view(speaker(self.turn), Some(&talk.plan.system), turns)
+        let turns = talk.said(written)?;
+        let turns = turns.iter().map(String::as_str);
+        Ok(view(speaker(self.turn), Some(&talk.plan.system), turns))
     }
 
-    fn record(&self, i: usize, reply: ChatReply) -> InteractionTurn {
+    fn record(&self, i: usize, reply: ChatReply) -> Result<InteractionTurn, DataError> {
         let talk = &self.talks[self.live[i]];
-        InteractionTurn {
+        Ok(InteractionTurn {
             id: self.key(i),
             conversation: talk.id.clone(),
             turn: self.turn,
@@ -249,6 +290,6 @@ impl Work for NextTurn<'_, '_> {
             finish: reply.finish,
             prompt_tokens: reply.prompt_tokens,
             completion_tokens: reply.completion_tokens,
-        }
+        })
     }
 }

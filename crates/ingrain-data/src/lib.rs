@@ -20,7 +20,9 @@
 //! beforehand what stages will take, [`QualityReport`] afterwards what came of them, and [`interchange`]
 //! reads and writes other people's formats.
 //!
-//! `PairFilter` and `Assembly` are pure: records in, records and a report out. Where the released recipe of the
+//! `PairFilter` and `Assembly` are pure: records in, records and a report out. No stage holds a file's texts
+//! in memory: it holds prompts, keys, hashes and the batch under way, and reads the rest where it is needed
+//! (`each_pair`, `each_transcript`, `each_interaction`, `QualityTally`). Where the released recipe of the
 //! method has a defect that concerns data, [`DataFidelity`] holds a switch for it.
 //!
 //! This crate counts tokens only through a function that it is given, and knows nothing of training.
@@ -64,17 +66,21 @@ pub use expansion::{
 };
 pub use fidelity::{DataFidelity, Fidelity};
 pub use first_turns::{TurnFilter, TurnFormat, TurnReport, built_in_first_turns, read_first_turns};
-pub use interaction::{Conversation, InteractionPlan, InteractionTurn, self_interaction};
-pub use near_duplicates::{NearDuplicate, NearDuplicates};
+pub use interaction::{
+    Conversation, InteractionPlan, InteractionTurn, each_interaction, self_interaction,
+};
+pub use near_duplicates::{NearDuplicate, NearDuplicateSearch, NearDuplicates};
 pub use opposite::opposite_system;
 pub use pair::PreferencePair;
 pub use pair_filter::{DropReason, Dropped, FilterReport, PairFilter};
 pub use prompt::Prompt;
-pub use quality::{LengthBias, Lengths, Opening, QualityReport, TextReport};
+pub use quality::{
+    LengthBias, Lengths, Opening, QualityReport, QualityTally, TextReport, TextTally,
+};
 pub use reasoning::Reasoning;
 pub use reflection::self_reflection;
 pub use refusal::is_refusal;
-pub use replies::{Reply, reasoning_teacher_replies, student_replies, teacher_replies};
+pub use replies::{Replies, Reply, reasoning_teacher_replies, student_replies, teacher_replies};
 pub use sentence::{Unfinished, is_finished, trim_to_sentence};
 pub use transcript::{Transcript, TranscriptKind};
 

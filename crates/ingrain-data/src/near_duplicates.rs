@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::words::words;
+use crate::words::{hash, words};
 
 /// Bands of the signature; texts that agree in one whole band are compared exactly.
 const BANDS: usize = 20;
@@ -57,53 +57,77 @@ impl NearDuplicates {
     /// Every text that nearly repeats an earlier one, in order, with one such earlier text.
     #[must_use]
     pub fn find<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> Vec<NearDuplicate> {
-        let mut buckets: HashMap<(usize, u64), Vec<usize>> = HashMap::new();
-        let mut sets: Vec<HashSet<u64>> = Vec::new();
-        let mut found = Vec::new();
-        for (text, words_of) in texts.into_iter().map(words).enumerate() {
-            let set = shingles(&words_of);
-            let keys: Vec<_> = bands(&set).into_iter().enumerate().collect();
-            let candidates: HashSet<usize> =
-                keys.iter().filter_map(|key| buckets.get(key)).flatten().copied().collect();
-            let best = candidates.into_iter().map(|of| (of, jaccard(&set, &sets[of])));
-            let best = best.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)));
-            match best.filter(|&(_, similarity)| similarity >= self.min_similarity) {
-                // A repeat makes no bucket longer: a set of equal texts stays linear.
-                Some((of, similarity)) => found.push(NearDuplicate { text, of, similarity }),
-                None if set.is_empty() => {}
-                None => keys.into_iter().for_each(|key| buckets.entry(key).or_default().push(text)),
-            }
-            sets.push(set);
+        let mut search = self.search();
+        texts.into_iter().filter_map(|text| search.add(text)).collect()
+    }
+
+    /// For texts that come one at a time.
+    #[must_use]
+    pub fn search(&self) -> NearDuplicateSearch {
+        NearDuplicateSearch {
+            min_similarity: self.min_similarity,
+            buckets: HashMap::new(),
+            sets: Vec::new(),
         }
-        found
     }
 }
 
-/// Hashes of the runs of three words; a shorter text is one run.
-fn shingles(words: &[String]) -> HashSet<u64> {
+/// A search under way: hashes of what came so far, no text.
+#[derive(Clone, Debug)]
+pub struct NearDuplicateSearch {
+    min_similarity: f64,
+    /// Texts by the hash of a band.
+    buckets: HashMap<u64, Vec<u32>>,
+    /// Hashes of each text's shingles, ascending.
+    sets: Vec<Box<[u64]>>,
+}
+
+impl NearDuplicateSearch {
+    /// Takes the next text; an earlier one that it nearly repeats, if there is one.
+    pub fn add(&mut self, text: &str) -> Option<NearDuplicate> {
+        let set = shingles(&words(text));
+        let keys = bands(&set);
+        let candidates: HashSet<u32> =
+            keys.iter().filter_map(|key| self.buckets.get(key)).flatten().copied().collect();
+        let similarity = |of: usize| jaccard(&set, &self.sets[of]);
+        let best = candidates.into_iter().map(|of| (of as usize, similarity(of as usize)));
+        let best = best.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)));
+        let best = best.filter(|&(_, similarity)| similarity >= self.min_similarity);
+        let text = self.sets.len();
+        // A repeat makes no bucket longer: a set of equal texts stays linear.
+        if best.is_none() && !set.is_empty() {
+            keys.into_iter().for_each(|key| self.buckets.entry(key).or_default().push(text as u32));
+        }
+        self.sets.push(set);
+        best.map(|(of, similarity)| NearDuplicate { text, of, similarity })
+    }
+}
+
+/// Hashes of the runs of three words, ascending; a shorter text is one run.
+fn shingles(words: &[String]) -> Box<[u64]> {
     if words.is_empty() {
-        return HashSet::new();
+        return Box::default();
     }
-    words.windows(SHINGLE.min(words.len())).map(|run| fnv(&run.join(" "))).collect()
+    let runs = words.windows(SHINGLE.min(words.len()));
+    let mut hashes: Vec<u64> = runs.map(|run| hash(&run.join(" "))).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    hashes.into()
 }
 
-/// One hash a band of the MinHash signature.
-fn bands(set: &HashSet<u64>) -> Vec<u64> {
+/// One hash a band of the MinHash signature; those of different bands differ.
+fn bands(set: &[u64]) -> Vec<u64> {
     let least = |i: usize| set.iter().map(|&s| mix(s ^ mix(i as u64 + 1))).min().unwrap_or(0);
-    let band = |b: usize| (0..ROWS).fold(b as u64, |hash, r| mix(hash ^ least(b * ROWS + r)));
+    let band =
+        |b: usize| (0..ROWS).fold(mix(b as u64 + 1), |hash, r| mix(hash ^ least(b * ROWS + r)));
     (0..BANDS).map(band).collect()
 }
 
-fn jaccard(a: &HashSet<u64>, b: &HashSet<u64>) -> f64 {
-    let both = a.intersection(b).count();
+/// Of two ascending sets.
+fn jaccard(a: &[u64], b: &[u64]) -> f64 {
+    let both = a.iter().filter(|hash| b.binary_search(hash).is_ok()).count();
     let either = a.len() + b.len() - both;
     if either == 0 { 0.0 } else { both as f64 / either as f64 }
-}
-
-/// FNV-1a: the same on every machine and in every release, unlike the standard library's hasher.
-fn fnv(text: &str) -> u64 {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 /// SplitMix64's finaliser.

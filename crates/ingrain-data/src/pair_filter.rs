@@ -1,6 +1,7 @@
 //! Teacher and student replies to preference pairs, with a reason for every pair that is left out.
 
 use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
 
 use ingrain_chat::{FinishReason, Message};
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,8 @@ use crate::assembly::cut_words;
 use crate::name_leak::{mentions, rename};
 use crate::sentence::finish_text;
 use crate::{
-    DataFidelity, Fidelity, PreferencePair, Prompt, Reply, Unfinished, is_finished, is_refusal,
+    DataFidelity, Fidelity, PreferencePair, Prompt, Replies, Reply, Unfinished, is_finished,
+    is_refusal,
 };
 
 /// Which pairs are fit to train on.
@@ -137,22 +139,44 @@ impl PairFilter<'_> {
         teacher: &[Reply],
         student: &[Reply],
     ) -> (Vec<PreferencePair>, FilterReport) {
-        let (teacher, student) = (by_prompt(teacher), by_prompt(student));
-        let mut report = FilterReport::default();
         let mut pairs = Vec::new();
+        let Ok(report) = self.each_pair(prompts, teacher, student, |pair| {
+            pairs.push(pair);
+            Ok::<_, Infallible>(())
+        });
+        (pairs, report)
+    }
+
+    /// Like [`pairs`](Self::pairs), from files that need not fit into memory: `take` is handed one pair at a
+    /// time, and no other text is held.
+    ///
+    /// # Errors
+    /// For a reply that cannot be read, and what `take` returns.
+    pub fn each_pair<R: Replies + ?Sized, E: From<R::Error>>(
+        &self,
+        prompts: &[Prompt],
+        teacher: &R,
+        student: &R,
+        mut take: impl FnMut(PreferencePair) -> Result<(), E>,
+    ) -> Result<FilterReport, E> {
+        let (chosen, rejected) = (by_prompt(prompts, teacher)?, by_prompt(prompts, student)?);
+        let mut report = FilterReport::default();
         for prompt in prompts {
-            let (Some(chosen), Some(rejected)) =
-                (teacher.get(&*prompt.id), student.get(&*prompt.id))
-            else {
+            let (chosen, rejected) = (&chosen[&*prompt.id], &rejected[&*prompt.id]);
+            if chosen.is_empty() || rejected.is_empty() {
                 report.drop(prompt.id.clone(), DropReason::Unpaired);
                 continue;
-            };
-            for (k, reply) in chosen.iter().enumerate() {
-                let candidate = self.candidate(prompt, reply, rejected[k % rejected.len()]);
-                self.judge(candidate, &mut pairs, &mut report);
+            }
+            for (k, &(_, at)) in chosen.iter().enumerate() {
+                let reply = teacher.reply(at)?;
+                let other = student.reply(rejected[k % rejected.len()].1)?;
+                let candidate = self.candidate(prompt, &reply, &other);
+                if let Some(pair) = self.judge(candidate, &mut report) {
+                    take(pair)?;
+                }
             }
         }
-        (pairs, report)
+        Ok(report)
     }
 
     fn candidate<'p>(&self, prompt: &'p Prompt, chosen: &Reply, rejected: &Reply) -> Candidate<'p> {
@@ -180,19 +204,17 @@ impl PairFilter<'_> {
     fn judge(
         &self,
         mut candidate: Candidate<'_>,
-        pairs: &mut Vec<PreferencePair>,
         report: &mut FilterReport,
-    ) {
-        match self.reason(&candidate).or_else(|| self.fit(&mut candidate)) {
-            None => {
-                report.candidates += 1;
-                report.kept += 1;
-                report.renamed += usize::from(candidate.renamed);
-                report.trimmed += usize::from(candidate.trimmed);
-                pairs.push(candidate.into_pair());
-            }
-            Some(reason) => report.drop(candidate.id, reason),
+    ) -> Option<PreferencePair> {
+        if let Some(reason) = self.reason(&candidate).or_else(|| self.fit(&mut candidate)) {
+            report.drop(candidate.id, reason);
+            return None;
         }
+        report.candidates += 1;
+        report.kept += 1;
+        report.renamed += usize::from(candidate.renamed);
+        report.trimmed += usize::from(candidate.trimmed);
+        Some(candidate.into_pair())
     }
 
     /// Everything but length.
@@ -256,12 +278,21 @@ impl Candidate<'_> {
     }
 }
 
-/// Replies of each prompt, by sample.
-fn by_prompt(replies: &[Reply]) -> HashMap<&str, Vec<&Reply>> {
-    let mut map: HashMap<&str, Vec<&Reply>> = HashMap::new();
-    for reply in replies {
-        map.entry(&reply.prompt).or_default().push(reply);
+/// Sample and index of every reply, by prompt.
+type ByPrompt<'p> = HashMap<&'p str, Vec<(usize, usize)>>;
+
+/// Where the replies to each prompt are, by sample.
+fn by_prompt<'p, R: Replies + ?Sized>(
+    prompts: &'p [Prompt],
+    replies: &R,
+) -> Result<ByPrompt<'p>, R::Error> {
+    let mut map: ByPrompt<'p> = prompts.iter().map(|p| (p.id.as_str(), Vec::new())).collect();
+    for index in 0..replies.count() {
+        let reply = replies.reply(index)?;
+        if let Some(samples) = map.get_mut(&*reply.prompt) {
+            samples.push((reply.sample, index));
+        }
     }
-    map.values_mut().for_each(|samples| samples.sort_by_key(|r| r.sample));
-    map
+    map.values_mut().for_each(|samples| samples.sort_unstable());
+    Ok(map)
 }

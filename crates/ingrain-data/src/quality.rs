@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::name_leak::mentions;
-use crate::words::{word_count, words};
-use crate::{NearDuplicates, PreferencePair, is_refusal};
+use crate::words::{hash, word_count, words};
+use crate::{NearDuplicateSearch, NearDuplicates, PreferencePair, is_refusal};
 
 /// Words that make up an opening.
 const OPENING_WORDS: usize = 4;
@@ -126,29 +126,83 @@ impl QualityReport {
         assertions: usize,
         teacher_names: &[String],
     ) -> Self {
-        let mut by_assertion: BTreeMap<usize, usize> = (0..assertions).map(|a| (a, 0)).collect();
-        for assertion in pairs.iter().filter_map(|pair| pair.assertion) {
-            *by_assertion.entry(assertion).or_default() += 1;
-        }
-        let questions: HashSet<_> = pairs.iter().map(PreferencePair::question).collect();
-        let different: HashSet<_> =
-            pairs.iter().map(|pair| (pair.question(), pair.chosen_text())).collect();
-        let leaks = |pair: &&PreferencePair| mentions(pair.chosen_text(), teacher_names);
-        let covered = by_assertion.values().filter(|&&n| n > 0).count();
+        let mut tally = QualityTally::new(assertions, teacher_names);
+        pairs.iter().for_each(|pair| tally.add(pair));
+        tally.report()
+    }
+}
+
+/// The same for pairs that come one at a time: counts and hashes of what came so far, and of texts the first
+/// four words.
+#[derive(Clone, Debug)]
+pub struct QualityTally {
+    teacher_names: Vec<String>,
+    questions: HashSet<u64>,
+    /// Question and chosen reply together.
+    different: HashSet<(u64, u64)>,
+    chosen: TextTally,
+    rejected: TextTally,
+    /// Words of chosen less words of rejected, over all pairs.
+    difference: f64,
+    chosen_longer: usize,
+    leaks: usize,
+    by_assertion: BTreeMap<usize, usize>,
+    general: usize,
+}
+
+impl QualityTally {
+    /// Nothing yet; `assertions` is the number of assertions in the constitution.
+    #[must_use]
+    pub fn new(assertions: usize, teacher_names: &[String]) -> Self {
         Self {
-            pairs: pairs.len(),
-            prompts: questions.len(),
-            repeated: pairs.len() - different.len(),
-            chosen: TextReport::of(pairs.iter().map(PreferencePair::chosen_text)),
-            rejected: TextReport::of(pairs.iter().map(PreferencePair::rejected_text)),
-            length_bias: LengthBias::of(pairs),
-            name_leak_rate: share(pairs.iter().filter(leaks).count(), pairs.len()),
-            assertion_coverage: match by_assertion.len() {
-                0 => 1.0,
-                all => share(covered, all),
+            teacher_names: teacher_names.to_vec(),
+            questions: HashSet::new(),
+            different: HashSet::new(),
+            chosen: TextTally::default(),
+            rejected: TextTally::default(),
+            difference: 0.0,
+            chosen_longer: 0,
+            leaks: 0,
+            by_assertion: (0..assertions).map(|a| (a, 0)).collect(),
+            general: 0,
+        }
+    }
+
+    /// Counts a pair in.
+    pub fn add(&mut self, pair: &PreferencePair) {
+        let (chosen, rejected) = (pair.chosen_text(), pair.rejected_text());
+        let question = hash(pair.question());
+        self.questions.insert(question);
+        self.different.insert((question, hash(chosen)));
+        let (long, short) = (self.chosen.add(chosen), self.rejected.add(rejected));
+        self.difference += long as f64 - short as f64;
+        self.chosen_longer += usize::from(long > short);
+        self.leaks += usize::from(mentions(chosen, &self.teacher_names));
+        match pair.assertion {
+            Some(assertion) => *self.by_assertion.entry(assertion).or_default() += 1,
+            None => self.general += 1,
+        }
+    }
+
+    /// What came so far, in numbers.
+    #[must_use]
+    pub fn report(self) -> QualityReport {
+        let (pairs, assertions) = (self.chosen.lengths.len(), self.by_assertion.len());
+        let covered = self.by_assertion.values().filter(|&&n| n > 0).count();
+        QualityReport {
+            pairs,
+            prompts: self.questions.len(),
+            repeated: pairs - self.different.len(),
+            chosen: self.chosen.report(),
+            rejected: self.rejected.report(),
+            length_bias: LengthBias {
+                mean_difference: if pairs == 0 { 0.0 } else { self.difference / pairs as f64 },
+                chosen_longer: share(self.chosen_longer, pairs),
             },
-            by_assertion,
-            general: pairs.iter().filter(|pair| pair.assertion.is_none()).count(),
+            name_leak_rate: share(self.leaks, pairs),
+            assertion_coverage: if assertions == 0 { 1.0 } else { share(covered, assertions) },
+            by_assertion: self.by_assertion,
+            general: self.general,
         }
     }
 }
@@ -157,20 +211,84 @@ impl TextReport {
     /// Measures a set of texts: replies, reflections, turns.
     #[must_use]
     pub fn of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
-        let texts: Vec<&str> = texts.into_iter().collect();
-        let words: Vec<Vec<String>> = texts.iter().map(|text| words(text)).collect();
-        let refused = texts.iter().filter(|text| is_refusal(text)).count();
-        let (openings, opening_concentration) = openings(&words);
-        let repeats = NearDuplicates::default().find(texts.iter().copied()).len();
+        let mut tally = TextTally::default();
+        texts.into_iter().for_each(|text| {
+            tally.add(text);
+        });
+        tally.report()
+    }
+}
+
+/// The same for texts that come one at a time.
+#[derive(Clone, Debug)]
+pub struct TextTally {
+    /// In words.
+    lengths: Vec<usize>,
+    /// Of single words, pairs and threes.
+    grams: [Grams; 3],
+    repeats: NearDuplicateSearch,
+    near_duplicates: usize,
+    refused: usize,
+    openings: HashMap<String, usize>,
+}
+
+/// Different runs of words, by hash, and how many there were.
+#[derive(Clone, Debug, Default)]
+struct Grams {
+    different: HashSet<u64>,
+    all: usize,
+}
+
+impl Default for TextTally {
+    fn default() -> Self {
         Self {
-            count: texts.len(),
-            words: Lengths::of(texts.iter().map(|text| word_count(text)).collect()),
-            distinct_1: distinct(&words, 1),
-            distinct_2: distinct(&words, 2),
-            distinct_3: distinct(&words, 3),
-            near_duplicate_rate: share(repeats, texts.len()),
-            refusal_rate: share(refused, texts.len()),
-            top_opening_share: share(openings.first().map_or(0, |o| o.count), texts.len()),
+            lengths: Vec::new(),
+            grams: Default::default(),
+            repeats: NearDuplicates::default().search(),
+            near_duplicates: 0,
+            refused: 0,
+            openings: HashMap::new(),
+        }
+    }
+}
+
+impl TextTally {
+    /// Counts a text in; its length in words.
+    pub fn add(&mut self, text: &str) -> usize {
+        let words = words(text);
+        for (n, grams) in (1..).zip(&mut self.grams) {
+            for run in words.windows(n) {
+                grams.different.insert(hash(&run.join(" ")));
+                grams.all += 1;
+            }
+        }
+        if !words.is_empty() {
+            let opening = words[..OPENING_WORDS.min(words.len())].join(" ");
+            *self.openings.entry(opening).or_default() += 1;
+        }
+        self.near_duplicates += usize::from(self.repeats.add(text).is_some());
+        self.refused += usize::from(is_refusal(text));
+        let length = word_count(text);
+        self.lengths.push(length);
+        length
+    }
+
+    /// What came so far, in numbers.
+    #[must_use]
+    pub fn report(self) -> TextReport {
+        let count = self.lengths.len();
+        let (openings, opening_concentration) = openings(self.openings);
+        let [distinct_1, distinct_2, distinct_3] =
+            self.grams.map(|grams| share(grams.different.len(), grams.all));
+        TextReport {
+            count,
+            words: Lengths::of(self.lengths),
+            distinct_1,
+            distinct_2,
+            distinct_3,
+            near_duplicate_rate: share(self.near_duplicates, count),
+            refusal_rate: share(self.refused, count),
+            top_opening_share: share(openings.first().map_or(0, |o| o.count), count),
             opening_concentration,
             openings,
         }
@@ -197,35 +315,9 @@ impl Lengths {
     }
 }
 
-impl LengthBias {
-    fn of(pairs: &[PreferencePair]) -> Self {
-        let lengths = |pair: &PreferencePair| {
-            (word_count(pair.chosen_text()), word_count(pair.rejected_text()))
-        };
-        let (mut difference, mut longer) = (0.0, 0);
-        for (chosen, rejected) in pairs.iter().map(lengths) {
-            difference += chosen as f64 - rejected as f64;
-            longer += usize::from(chosen > rejected);
-        }
-        let mean_difference = if pairs.is_empty() { 0.0 } else { difference / pairs.len() as f64 };
-        Self { mean_difference, chosen_longer: share(longer, pairs.len()) }
-    }
-}
-
-/// Share of different n-grams among all; 0 without any.
-fn distinct(texts: &[Vec<String>], n: usize) -> f64 {
-    let grams: Vec<&[String]> = texts.iter().flat_map(|words| words.windows(n)).collect();
-    let different: HashSet<_> = grams.iter().collect();
-    share(different.len(), grams.len())
-}
-
 /// The most frequent first words, equal counts in alphabetical order, and the chance that two
 /// texts share theirs.
-fn openings(texts: &[Vec<String>]) -> (Vec<Opening>, f64) {
-    let mut counts: HashMap<String, usize> = HashMap::new();
-    for words in texts.iter().filter(|words| !words.is_empty()) {
-        *counts.entry(words[..OPENING_WORDS.min(words.len())].join(" ")).or_default() += 1;
-    }
+fn openings(counts: HashMap<String, usize>) -> (Vec<Opening>, f64) {
     let mut openings: Vec<_> =
         counts.into_iter().map(|(text, count)| Opening { text, count }).collect();
     openings.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.text.cmp(&b.text)));

@@ -1,9 +1,10 @@
 //! Teacher ("chosen") and student ("rejected") replies.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 
 use ingrain_chat::{ChatReply, FinishReason, Message};
-use ingrain_run::{JsonlStore, Keyed};
+use ingrain_run::{JsonlFile, JsonlStore, Keyed, RunError};
 use serde::{Deserialize, Serialize};
 
 use crate::collect::{Work, collect};
@@ -34,6 +35,56 @@ impl Keyed for Reply {
     fn key(&self) -> Cow<'_, str> {
         Cow::Borrowed(&self.id)
     }
+}
+
+/// Replies that are read one at a time: a slice, or a file of which memory holds no text.
+pub trait Replies {
+    /// Why one cannot be read; [`Infallible`] for those in memory.
+    type Error;
+
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// [`Self::Error`](Replies::Error).
+    fn reply(&self, index: usize) -> Result<Cow<'_, Reply>, Self::Error>;
+}
+
+impl Replies for [Reply] {
+    type Error = Infallible;
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn reply(&self, index: usize) -> Result<Cow<'_, Reply>, Infallible> {
+        Ok(Cow::Borrowed(&self[index]))
+    }
+}
+
+impl Replies for JsonlFile<Reply> {
+    type Error = RunError;
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn reply(&self, index: usize) -> Result<Cow<'_, Reply>, RunError> {
+        Ok(Cow::Owned(self.get(index)?))
+    }
+}
+
+/// Indices of all replies by prompt, then by sample: what came first is chance, not seed.
+pub(crate) fn in_order<R: Replies + ?Sized>(replies: &R) -> Result<Vec<usize>, R::Error> {
+    let mut places = Vec::with_capacity(replies.count());
+    for index in 0..replies.count() {
+        let reply = replies.reply(index)?;
+        places.push((reply.prompt.clone(), reply.sample, index));
+    }
+    places.sort();
+    Ok(places.into_iter().map(|(_, _, index)| index).collect())
 }
 
 /// Asks the teacher each prompt `samples` times, with the constitution as system prompt.
@@ -108,20 +159,20 @@ impl Work for Asking<'_> {
         format!("{}#{}", self.prompts[i / self.samples].id, i % self.samples)
     }
 
-    fn messages(&self, i: usize) -> Vec<Message> {
+    fn messages(&self, i: usize, _: &JsonlStore<Reply>) -> Result<Vec<Message>, DataError> {
         let user = Message::user(&self.prompts[i / self.samples].text);
         let opening = self.reasoning.and_then(Reasoning::opening).map(Message::assistant);
-        self.system.map(Message::system).into_iter().chain([user]).chain(opening).collect()
+        Ok(self.system.map(Message::system).into_iter().chain([user]).chain(opening).collect())
     }
 
-    fn record(&self, i: usize, reply: ChatReply) -> Reply {
+    fn record(&self, i: usize, reply: ChatReply) -> Result<Reply, DataError> {
         let prompt = &self.prompts[i / self.samples];
         let (text, finish) = match self.reasoning.map(|reasoning| reasoning.reply(&reply.text)) {
             None => (reply.text, reply.finish),
             Some(Some(text)) => (text.to_owned(), reply.finish),
             Some(None) => (String::new(), FinishReason::Length),
         };
-        Reply {
+        Ok(Reply {
             id: self.key(i),
             prompt: prompt.id.clone(),
             question: prompt.text.clone(),
@@ -130,7 +181,7 @@ impl Work for Asking<'_> {
             finish,
             prompt_tokens: reply.prompt_tokens,
             completion_tokens: reply.completion_tokens,
-        }
+        })
     }
 
     fn group(&self) -> usize {

@@ -23,3 +23,9 @@ pub(crate) fn overlap(a: &HashSet<String>, b: &HashSet<String>) -> f64 {
 pub(crate) fn word_count(text: &str) -> usize {
     text.split_whitespace().count()
 }
+
+/// FNV-1a: the same on every machine and in every release, unlike the standard library's hasher.
+pub(crate) fn hash(text: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use ingrain_chat::{
-    ChatError, ChatModel, ChatReply, ChatRequest, Message, Role, Score, ScoreRequest, Scorer,
+    ChatError, ChatModel, ChatReply, ChatRequest, Message, Score, ScoreRequest, Scorer,
 };
 use ingrain_gguf::GgufFile;
 use ingrain_run::Interrupt;
@@ -266,13 +266,7 @@ impl LocalModel {
     /// # Errors
     /// [`LmError::Tokenizer`] if the chat template refuses it.
     pub fn prompt_ids(&self, messages: &[Message]) -> Result<Vec<u32>, LmError> {
-        let continues = messages.last().is_some_and(|m| m.role == Role::Assistant);
-        let options = RenderOptions {
-            add_generation_prompt: !continues,
-            continue_final_message: continues,
-            ..RenderOptions::default()
-        };
-        Ok(self.tokenizer.encode_chat(messages, &options)?)
+        Ok(self.tokenizer.encode_chat(messages, &RenderOptions::reply_to(messages))?)
     }
 
     /// A conversation whose last turn is the completion, with all that the template renders behind it:

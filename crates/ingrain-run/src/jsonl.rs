@@ -11,17 +11,17 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::RunError;
 use crate::hash::{KeyHash, short_hash};
-use crate::jsonl_file::{parse, to_line};
+use crate::jsonl_file::{line_at, parse, parse_at, to_line};
 
 /// A record that knows under which key it is found again.
 pub trait Keyed {
@@ -242,24 +242,7 @@ impl<T: Keyed + Serialize + DeserializeOwned> JsonlStore<T> {
     }
 
     fn read(&self, at: u64) -> Result<T, RunError> {
-        let mut line = Vec::new();
-        let mut file = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(at))
-            .and_then(|_| BufReader::with_capacity(4096, &mut *file).read_until(b'\n', &mut line))
-            .map_err(|e| RunError::io(&self.path, "read", e))?;
-        drop(file);
-        self.parse(at, &line)
-    }
-
-    /// The record of the line that begins at `at`. Lines are counted only for the error.
-    fn parse(&self, at: u64, line: &[u8]) -> Result<T, RunError> {
-        parse(&self.path, 0, line.trim_ascii()).map_err(|error| match error {
-            RunError::Corrupt { path, reason, .. } => {
-                let line = line_number(&path, at);
-                RunError::Corrupt { path, line, reason }
-            }
-            other => other,
-        })
+        parse_at(&self.path, at, &line_at(&self.path, &self.reader, at)?)
     }
 }
 
@@ -291,7 +274,7 @@ impl<T: Keyed + Serialize + DeserializeOwned> Walk<'_, T> {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let record = self.store.parse(at, &line)?;
+            let record: T = parse_at(path, at, &line)?;
             let counts = self.store.index.get(&short_hash(&record.key()));
             if counts == Some(&at.into()) {
                 return Ok(Some(record));
@@ -299,13 +282,6 @@ impl<T: Keyed + Serialize + DeserializeOwned> Walk<'_, T> {
         }
         Ok(None)
     }
-}
-
-/// Counted from 1; 0 if the file can no longer be read.
-fn line_number(path: &Path, at: u64) -> usize {
-    let Ok(file) = File::open(path) else { return 0 };
-    let before = BufReader::new(file.take(at)).split(b'\n').take_while(Result::is_ok).count();
-    before + 1
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub use error::RunError;
 pub use hash::{derive_seed, sha256_file, sha256_hex};
 pub use interrupt::Interrupt;
 pub use jsonl::{JsonlStore, Keyed};
-pub use jsonl_file::{read_jsonl, scan_jsonl, write_jsonl};
+pub use jsonl_file::{JsonlFile, read_jsonl, scan_jsonl, write_jsonl, write_jsonl_with};
 pub use lock::FileLock;
 pub use manifest::{Begin, Manifest};
 pub use memory::{peak_rss_bytes, rss_bytes};

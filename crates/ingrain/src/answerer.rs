@@ -12,9 +12,13 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "openai")]
 use ingrain_chat::journal::JournalStats;
 #[cfg(feature = "openai")]
-use ingrain_chat::openai::{BatchConfig, OpenAiBatch, OpenAiClient, OpenAiConfig};
+use ingrain_chat::openai::{
+    Api, BatchConfig, OpenAiBatch, OpenAiClient, OpenAiConfig, Prefill, RenderPrompt,
+};
 #[cfg(feature = "openai")]
-use ingrain_chat::{Cached, Metered, Spent};
+use ingrain_chat::{Cached, ChatError, Message, Metered, Spent};
+#[cfg(feature = "openai")]
+use ingrain_tokenizer::RenderOptions;
 
 use crate::{PipelineError, Teacher};
 
@@ -125,12 +129,12 @@ impl ReplySource {
             }
             #[cfg(feature = "openai")]
             Self::Endpoint(config) => {
-                let client = OpenAiClient::new((**config).clone())?;
+                let client = client(config, opening)?;
                 remote(client, &config.model, None, role, opening)
             }
             #[cfg(feature = "openai")]
             Self::Batch(source) => {
-                let client = OpenAiClient::new(source.endpoint.clone())?;
+                let client = client(&source.endpoint, opening)?;
                 remote(client, &source.endpoint.model, Some(&source.batch), role, opening)
             }
         }
@@ -195,8 +199,51 @@ pub(crate) fn served(
     opening: &Opening<'_>,
 ) -> Result<Answerer, PipelineError> {
     let (name, path) = adapter;
-    let client = OpenAiClient::new(config.clone())?.load_adapter(name, path)?;
+    let client = client(config, opening)?.load_adapter(name, path)?;
     remote(client, &config.model, None, "introspection", opening)
+}
+
+/// A client that renders by the template of the model that its settings name.
+#[cfg(feature = "openai")]
+fn client(config: &OpenAiConfig, opening: &Opening<'_>) -> Result<OpenAiClient, PipelineError> {
+    let client = OpenAiClient::new(config.clone())?;
+    let Some(spec) = &config.render_with else {
+        if config.api == Api::Completions || config.prefill == Prefill::Rendered {
+            let reason = "prompts for this server are rendered here, but no model is named whose chat template \
+                          does it; name one (a built-in alias, an HF directory, a .gguf file)";
+            return Err(PipelineError::Recipe {
+                path: "render_with".into(),
+                reason: reason.into(),
+            });
+        }
+        return Ok(client);
+    };
+    let files = spec.parse::<ModelSource>()?.resolve(opening.observer)?;
+    Ok(client.with_renderer(Template(crate::data_run::tokenizer(&files)?)))
+}
+
+/// A model's chat template as the client wants it.
+#[cfg(feature = "openai")]
+struct Template(Arc<ChatTokenizer>);
+
+#[cfg(feature = "openai")]
+impl Template {
+    fn render(&self, messages: &[Message], options: &RenderOptions) -> Result<String, ChatError> {
+        let refused =
+            |e: ingrain_tokenizer::TokenizerError| ChatError::InvalidRequest(e.to_string());
+        self.0.render(messages, options).map_err(refused)
+    }
+}
+
+#[cfg(feature = "openai")]
+impl RenderPrompt for Template {
+    fn open(&self, messages: &[Message]) -> Result<String, ChatError> {
+        self.render(messages, &RenderOptions::reply_to(messages))
+    }
+
+    fn closed(&self, messages: &[Message]) -> Result<String, ChatError> {
+        self.render(messages, &RenderOptions::default())
+    }
 }
 
 /// Cache in front, then the count of tokens and money, then the servers.

@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 
 use ingrain_chat::{ChatModel, Spent};
 use ingrain_constitution::PromptSet;
-use ingrain_data::{FilterReport, PreferencePair, QualityReport, Transcript};
+use ingrain_data::{FilterReport, QualityReport, Transcript};
 use ingrain_run::{
-    Interrupt, Manifest, Observer, RunDir, read_jsonl, write_atomic, write_json_atomic,
+    Interrupt, JsonlFile, Manifest, Observer, RunDir, write_atomic, write_json_atomic,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::answerer::{Answerer, Opening};
+use crate::answerer::Answerer;
 use crate::card::dataset_card;
-use crate::pipeline::{DataStages, Purse, Stages, Teacher, TokenCount};
+use crate::pipeline::{DataStages, OpenRun, Purse, Stages, Teacher, TokenCount};
 use crate::{Persona, PipelineError, Recipe};
 use cast::{Cast, NOBODY, no_adapter};
 
@@ -72,30 +72,23 @@ impl DataRun<'_> {
     /// [`PipelineError::Interrupted`] after a request to stop; otherwise that of the stage that failed.
     /// What is finished stays.
     pub fn run(&self) -> Result<DataSummary, PipelineError> {
-        self.persona.permit_training(self.allow_research_persona)?;
-        let run = RunDir::open(&self.out)?;
-        let mut manifest = Manifest::open(run.path())?;
-        if !self.resume {
-            manifest.forget_all()?;
-        }
-        write_atomic(run.file("recipe.yaml"), self.recipe.to_yaml()?.as_bytes())?;
-        let constitution = self.persona.constitution().to_yaml();
-        write_atomic(run.file("constitution.yaml"), constitution.as_bytes())?;
-        let purse = Purse::of(&self.recipe)?;
-        let opening = Opening {
-            out: run.path(),
+        let opened = OpenRun {
+            recipe: &self.recipe,
+            persona: &self.persona,
+            prompts: &self.prompts,
+            allow_research_persona: self.allow_research_persona,
             device: &self.device,
-            prices: &purse.prices,
-            account: &purse.account,
-            observer: self.observer,
-            interrupt: &self.interrupt,
+            out: &self.out,
+            resume: self.resume,
         };
+        let (run, mut manifest) = opened.open()?;
+        let purse = Purse::of(&self.recipe)?;
+        let opening = purse.opening(&run, &self.device, self.observer, &self.interrupt);
         let cast = self.cast(&opening)?;
-        manifest.set_version("ingrain", env!("CARGO_PKG_VERSION"))?;
-        manifest.set_fact("persona", self.persona.name())?;
         manifest.set_fact("student", cast.student.as_ref().map_or("none", Answerer::name))?;
         let stages = self.data_stages(&cast);
         stages.all_to_pairs(&mut manifest)?;
+        self.heldout(&cast, &stages, &mut manifest)?;
         if self.introspection {
             let author = || match &self.adapter {
                 Some(adapter) => stages.author(&opening, || cast.distilled(adapter), adapter),
@@ -109,6 +102,26 @@ impl DataRun<'_> {
             dataset_card(&self.persona, &summary.quality, summary.pairs, summary.transcripts);
         write_atomic(run.file("README.md"), card.as_bytes())?;
         Ok(summary)
+    }
+
+    /// Held-out pairs for a persona that brings none, where whom they need is here; else [`crate::Pipeline`]
+    /// makes them, or says what is missing.
+    fn heldout(
+        &self,
+        cast: &Cast<'_>,
+        stages: &DataStages<'_>,
+        manifest: &mut Manifest,
+    ) -> Result<(), PipelineError> {
+        if self.persona.missing_heldout().is_none() || cast.student.is_none() {
+            return Ok(());
+        }
+        match stages.teacher.can_measure(&self.persona, self.recipe.seed) {
+            Ok(()) => stages.heldout(manifest),
+            Err(error) => {
+                stages.stages.note("heldout", error.to_string());
+                Ok(())
+            }
+        }
     }
 
     fn data_stages<'s>(&'s self, cast: &'s Cast<'_>) -> DataStages<'s> {
@@ -151,7 +164,7 @@ impl DataRun<'_> {
             path: run.file(name),
             reason: e.to_string(),
         };
-        let quality = serde_json::from_slice(&read("quality.json")?)
+        let quality: QualityReport = serde_json::from_slice(&read("quality.json")?)
             .map_err(|e| malformed("quality.json", e))?;
         let filter = match self.recipe.start_from.pairs {
             Some(_) => None,
@@ -160,11 +173,10 @@ impl DataRun<'_> {
                     .map_err(|e| malformed("pairs.report.json", e))?,
             ),
         };
-        let pairs: Vec<PreferencePair> = read_jsonl(run.file("pairs.jsonl"))?;
         let transcripts = match self.introspection {
-            true => Some(read_jsonl::<Transcript>(run.file("introspection.jsonl"))?.len()),
+            true => Some(JsonlFile::<Transcript>::open(run.file("introspection.jsonl"))?.len()),
             false => None,
         };
-        Ok(DataSummary { pairs: pairs.len(), filter, quality, transcripts, spent })
+        Ok(DataSummary { pairs: quality.pairs, filter, quality, transcripts, spent })
     }
 }

@@ -7,11 +7,15 @@ use ingrain_chat::{Recorded, RecordedReply};
 use ingrain_constitution::{
     Blend, Composed, Composition, Constitution, ConstitutionError, PersonaName,
 };
-use ingrain_data::{PreferencePair, Prompt};
+use ingrain_data::{PreferencePair, Prompt, built_in_first_turns};
 use ingrain_run::read_jsonl;
 use serde::Serialize;
 
+use crate::pipeline::nested;
 use crate::{PipelineError, Teacher};
+
+/// Held-out questions that are drawn; the personas of this repository have as many.
+const DRAWN_HELDOUT: usize = 20;
 
 /// A constitution with the files that lie beside it, or a weighted mix of several.
 #[derive(Clone, Debug)]
@@ -138,6 +142,38 @@ impl Persona {
             files.push((part.share, read_jsonl::<PreferencePair>(file)?));
         }
         Ok(take_turns(files))
+    }
+
+    /// The file of held-out pairs that is not there, if one is not.
+    pub(crate) fn missing_heldout(&self) -> Option<PathBuf> {
+        let part = self.parts.iter().find(|part| part.heldout.is_none())?;
+        Some(part.path.with_extension("heldout.jsonl"))
+    }
+
+    /// Questions to measure on where no held-out pairs are brought: the constitution's own held-out ones,
+    /// or else twenty of the built-in first turns, drawn by seed.
+    pub(crate) fn heldout_questions(&self, seed: u64) -> Vec<String> {
+        match self.constitution().heldout_questions.as_slice() {
+            [] => {
+                let turns = built_in_first_turns().map(str::to_owned).collect();
+                nested(turns, Some(DRAWN_HELDOUT), seed)
+            }
+            own => own.to_vec(),
+        }
+    }
+
+    /// Every question that nothing may train on.
+    pub(crate) fn untrained_questions(&self, seed: u64) -> Result<HashSet<String>, PipelineError> {
+        let mut questions: HashSet<String> =
+            self.constitution().heldout_questions.iter().cloned().collect();
+        match self.missing_heldout() {
+            Some(_) => questions.extend(self.heldout_questions(seed)),
+            None => {
+                let pairs = self.heldout_pairs()?;
+                questions.extend(pairs.iter().map(|pair| pair.question().to_owned()));
+            }
+        }
+        Ok(questions)
     }
 }
 

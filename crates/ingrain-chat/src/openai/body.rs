@@ -59,7 +59,8 @@ impl Body {
 pub(crate) fn no_renderer() -> ChatError {
     ChatError::Settings(
         "this request must be rendered here, but the client has no renderer; \
-         call `with_renderer`, or choose another `api` or `prefill`"
+         name a model in `render_with` where a recipe describes the server, call `with_renderer` in code, \
+         or choose another `api` or `prefill`"
             .to_owned(),
     )
 }

@@ -125,7 +125,7 @@ impl OpenAiClient {
     #[must_use]
     pub fn cache_name(&self) -> String {
         let c = &*self.config;
-        let shape = json!([
+        let mut shape = vec![json!([
             c.model,
             c.dialect,
             c.inexpressible,
@@ -135,8 +135,11 @@ impl OpenAiClient {
             c.thinking,
             c.omit,
             c.extra_body
-        ]);
-        format!("{}@{}", c.model, &sha256_hex(shape.to_string().as_bytes())[..12])
+        ])];
+        // Said only where it is set, so that the names of other clients stay what they were.
+        shape.extend(c.render_with.as_deref().map(|model| json!({ "render_with": model })));
+        let shape: String = shape.iter().map(ToString::to_string).collect();
+        format!("{}@{}", c.model, &sha256_hex(shape.as_bytes())[..12])
     }
 
     /// Like [`ChatModel::complete`], with log-probabilities and reasoning traces.

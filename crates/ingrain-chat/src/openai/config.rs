@@ -30,6 +30,10 @@ pub struct OpenAiConfig {
     pub api: Api,
     /// How a request that ends in an assistant message is continued.
     pub prefill: Prefill,
+    /// Model whose chat template renders what goes to `/completions` (`prefill: rendered`, `api: completions`):
+    /// a built-in alias, an HF directory, a `.gguf` file. Whoever opens the client loads it and hands it over
+    /// by [`with_renderer`](super::OpenAiClient::with_renderer). Default none.
+    pub render_with: Option<String>,
     /// Under which name the token limit is sent. Reasoning models of OpenAI want
     /// `max_completion_tokens`.
     pub token_limit: TokenLimit,
@@ -67,6 +71,7 @@ impl Default for OpenAiConfig {
             inexpressible: Inexpressible::default(),
             api: Api::default(),
             prefill: Prefill::default(),
+            render_with: None,
             token_limit: TokenLimit::default(),
             thinking: None,
             top_logprobs: None,
@@ -150,7 +155,7 @@ pub enum Prefill {
     /// The server does it unasked (llama.cpp, some providers). Some of these repeat the message in
     /// front of what they add: then it is taken off.
     Implicit,
-    /// Such requests are rendered here and go to `/completions`.
+    /// Such requests are rendered here, by the template of `render_with`, and go to `/completions`.
     Rendered,
 }
 

@@ -7,6 +7,8 @@ mod endpoints;
 mod faults;
 mod limits;
 mod prefill;
+#[path = "../support/provider.rs"]
+mod provider;
 mod scorer;
 mod secrets;
 #[path = "../support/server.rs"]

@@ -28,7 +28,23 @@ pub fn write_pairs(
 /// # Errors
 /// [`DataError::Format`] naming file, record and what is wrong, or [`DataError::Run`].
 pub fn read_pairs(path: impl AsRef<Path>) -> Result<Vec<PreferencePair>, DataError> {
-    read(path.as_ref(), |_, record| pair_from_json(record))
+    let mut pairs = Vec::new();
+    scan_pairs(path, |pair| {
+        pairs.push(pair);
+        Ok(())
+    })?;
+    Ok(pairs)
+}
+
+/// Like [`read_pairs`], handing on one pair at a time.
+///
+/// # Errors
+/// As [`read_pairs`], and what `take` returns.
+pub fn scan_pairs(
+    path: impl AsRef<Path>,
+    take: impl FnMut(PreferencePair) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    scan(path.as_ref(), |_, record| pair_from_json(record), take)
 }
 
 /// Writes JSON lines, in one step.
@@ -50,7 +66,24 @@ pub fn write_transcripts(
 /// # Errors
 /// As [`read_pairs`].
 pub fn read_transcripts(path: impl AsRef<Path>) -> Result<Vec<Transcript>, DataError> {
-    read(path.as_ref(), |i, record| transcript_from_json(record, &format!("t{i:05}")))
+    let mut transcripts = Vec::new();
+    scan_transcripts(path, |transcript| {
+        transcripts.push(transcript);
+        Ok(())
+    })?;
+    Ok(transcripts)
+}
+
+/// Like [`read_transcripts`], handing on one conversation at a time.
+///
+/// # Errors
+/// As [`read_pairs`], and what `take` returns.
+pub fn scan_transcripts(
+    path: impl AsRef<Path>,
+    take: impl FnMut(Transcript) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    let parse = |i: usize, record: &Value| transcript_from_json(record, &format!("t{i:05}"));
+    scan(path.as_ref(), parse, take)
 }
 
 pub(super) fn read<T>(
@@ -58,11 +91,23 @@ pub(super) fn read<T>(
     parse: impl Fn(usize, &Value) -> Result<T, String>,
 ) -> Result<Vec<T>, DataError> {
     let mut records = Vec::new();
-    for_each_record(path, false, |line, record| {
-        let parsed = parse(records.len(), &record);
-        let path = path.to_path_buf();
-        records.push(parsed.map_err(|reason| DataError::Format { path, line, reason })?);
-        Ok(true)
+    scan(path, parse, |record| {
+        records.push(record);
+        Ok(())
     })?;
     Ok(records)
+}
+
+fn scan<T>(
+    path: &Path,
+    parse: impl Fn(usize, &Value) -> Result<T, String>,
+    mut take: impl FnMut(T) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    let mut count = 0;
+    for_each_record(path, false, |line, record| {
+        let format = |reason| DataError::Format { path: path.to_path_buf(), line, reason };
+        take(parse(count, &record).map_err(format)?)?;
+        count += 1;
+        Ok(true)
+    })
 }

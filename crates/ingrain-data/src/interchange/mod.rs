@@ -21,7 +21,9 @@ pub use card::DatasetCard;
 pub use export::{
     Engine, Export, LabelledTokens, TrainingTerms, export_distillation, export_introspection,
 };
-pub use file::{read_pairs, read_transcripts, write_pairs, write_transcripts};
+pub use file::{
+    read_pairs, read_transcripts, scan_pairs, scan_transcripts, write_pairs, write_transcripts,
+};
 pub use pairs::{PairFormat, pair_from_json, pair_to_json};
 pub use reference::{
     Distillation, read_reference_distillation, read_reference_interactions,

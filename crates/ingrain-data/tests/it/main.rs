@@ -1,6 +1,7 @@
 //! Integration tests of the data stages.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bounded;
 mod expansion;
 mod fidelity;
 mod filter;

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use ingrain_chat::{Message, Recorded};
-use ingrain_constitution::{Constitution, PromptSet};
+use ingrain_constitution::{Constitution, HeldoutQuestions, PromptSet};
 use ingrain_data::{
-    DataFidelity, PairFilter, Prompt, QualityReport, Unfinished, student_replies, teacher_replies,
+    DataFidelity, PairFilter, Prompt, QualityReport, Unfinished, built_in_first_turns,
+    student_replies, teacher_replies,
 };
 use ingrain_run::{read_jsonl, write_jsonl};
 
@@ -54,4 +55,14 @@ fn sarcasm_gives_a_pair_for_every_recorded_reply() {
     let quality = QualityReport::of_pairs(&pairs, constitution.assertions.len());
     assert!(quality.by_assertion.values().all(|&n| n == 5 * samples), "{quality:?}");
     assert_eq!(quality.chosen.refusal_rate, 0.0);
+}
+
+#[test]
+fn no_built_in_first_turn_is_a_question_that_evaluations_ask() {
+    let personas = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../personas");
+    let heldout = HeldoutQuestions::from_path(personas.join("heldout.yaml")).unwrap().questions;
+    assert!(!heldout.is_empty());
+    let both: Vec<&str> =
+        built_in_first_turns().filter(|turn| heldout.iter().any(|q| q.trim() == *turn)).collect();
+    assert!(both.is_empty(), "{both:?}");
 }

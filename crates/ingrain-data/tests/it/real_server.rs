@@ -112,7 +112,7 @@ impl Run<'_> {
             &generation,
             constitution,
             &prompts,
-            &replies,
+            &replies[..],
             &mut critiques,
             &mut revisions,
         )

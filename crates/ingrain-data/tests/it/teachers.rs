@@ -98,7 +98,7 @@ fn a_reply_is_criticised_by_its_own_assertion_and_revised_and_a_resume_asks_noth
             &generation,
             &constitution,
             &prompts,
-            &replies,
+            &replies[..],
             &mut critiques,
             &mut revisions,
         )

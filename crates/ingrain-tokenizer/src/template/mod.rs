@@ -11,7 +11,7 @@ mod python;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use ingrain_chat::Message;
+use ingrain_chat::{Message, Role};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, Value};
@@ -67,6 +67,16 @@ impl RenderOptions {
     #[must_use]
     pub fn continuation() -> Self {
         Self { continue_final_message: true, ..Self::default() }
+    }
+
+    /// The prompt for the assistant's next words: the rest of the last message if that is its own, else an
+    /// answer.
+    #[must_use]
+    pub fn reply_to(messages: &[Message]) -> Self {
+        match messages.last() {
+            Some(last) if last.role == Role::Assistant => Self::continuation(),
+            _ => Self::generation(),
+        }
     }
 
     /// The same at a fixed time, for what has to come out alike in several renders.

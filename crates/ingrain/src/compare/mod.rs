@@ -76,9 +76,15 @@ impl Comparison<'_> {
     /// # Errors
     /// As [`Pipeline::run`]; what is finished stays.
     pub fn run(&self) -> Result<Vec<Row>, PipelineError> {
-        let heldout = self.pipeline.persona.heldout_pairs()?;
+        self.pipeline.can_measure()?;
+        let within = self.within("control");
+        let control = self.control.as_ref().map(|(persona, teacher)| {
+            self.beside(&within, self.pipeline.recipe.clone(), persona, teacher.clone())
+        });
+        control.iter().try_for_each(Pipeline::can_measure)?;
         let (context, mut manifest) = self.pipeline.open()?;
         context.data(&mut manifest)?;
+        let heldout = context.heldout_pairs(&mut manifest)?;
         let bench = Bench { context: &context, heldout: &heldout };
         let mut table = Table { bench, manifest: &mut manifest };
         let mut rows = vec![table.base()?];
@@ -99,11 +105,8 @@ impl Comparison<'_> {
             let name = format!("introspection, {transcripts} transcripts");
             rows.push(table.introspection(&name, Method::Introspection, Some(transcripts))?);
         }
-        if let Some((persona, teacher)) = &self.control {
-            let recipe = self.pipeline.recipe.clone();
-            let within = self.within("control");
-            let other = self.beside(&within, recipe, persona, teacher.clone());
-            rows.push(table.control(&other)?);
+        if let Some(other) = &control {
+            rows.push(table.control(other)?);
         }
         write_json_atomic(context.run.file("compare.json"), &rows)?;
         Ok(rows)
@@ -310,7 +313,7 @@ impl Table<'_, '_> {
         let adapter = context.distillation(&mut manifest)?;
         let pairs: Vec<PreferencePair> = read_jsonl(context.run.file("pairs.jsonl"))?;
         let examples = nested(pairs, context.recipe.data.max_pairs, context.recipe.seed).len();
-        let heldout = context.persona.heldout_pairs()?;
+        let heldout = context.heldout_pairs(&mut manifest)?;
         let sha256 = sha256_file(context.run.file("distillation/adapter_model.safetensors"))?;
         let name = format!("control: {}", context.persona.name());
         self.row(&name, &(sha256, &heldout), &["pairs"], |stage, _| {

@@ -28,12 +28,9 @@ pub(super) struct Cast<'a> {
 impl DataRun<'_> {
     /// Opens only who will be asked.
     pub(super) fn cast(&self, opening: &Opening<'_>) -> Result<Cast<'static>, PipelineError> {
-        let teacher = match &self.recipe.data.teacher_source {
-            Some(source) if self.asks_teacher() => {
-                OpenTeacher::Opened(source.open("teacher", opening)?)
-            }
-            None if self.asks_teacher() => OpenTeacher::Given(self.persona.recorded_teacher()?),
-            _ => OpenTeacher::Given(Teacher::FromRecipe),
+        let teacher = match self.asks_teacher() {
+            true => OpenTeacher::open(&Teacher::FromRecipe, &self.recipe, &self.persona, opening)?,
+            false => OpenTeacher::Given(Teacher::FromRecipe),
         };
         let student = match &self.recipe.data.student_source {
             _ if !self.asks_student() => None,

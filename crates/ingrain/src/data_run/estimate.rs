@@ -157,7 +157,7 @@ impl Desk<'_> {
         let own = self.run.persona.prompts();
         let data_stages = self.stages();
         if let Some(started) = data_stages.started()? {
-            return Ok([started.prompts, data_stages.general()?].concat());
+            return data_stages.without_heldout([started.prompts, data_stages.general()?].concat());
         }
         let mut prompts = own.clone();
         if let (Some(expansion), Some(pace)) = (&self.run.recipe.data.expansion, teacher) {
@@ -180,7 +180,7 @@ impl Desk<'_> {
             stages.push(self.left(estimator.replies("expansion", None, &asking, 1)));
         }
         prompts.extend(data_stages.general()?);
-        Ok(prompts)
+        data_stages.without_heldout(prompts)
     }
 
     /// Stages without anybody to answer; enough to plan with.

@@ -34,13 +34,13 @@ impl Context<'_> {
     pub(crate) fn evaluation(
         &self,
         manifest: &mut Manifest,
+        pairs: &[PreferencePair],
         distilled: &Adapter,
         persona: &Adapter,
     ) -> Result<Evaluated, PipelineError> {
-        let pairs = self.persona.heldout_pairs()?;
         let plan = self
             .plan("evaluation")?
-            .json("heldout", &pairs)?
+            .json("heldout", pairs)?
             .json("config", &self.recipe.evaluation)?
             .json("beta", &self.recipe.distillation.beta)?
             .text("neutral_text", NEUTRAL_TEXT)
@@ -53,12 +53,12 @@ impl Context<'_> {
             let timer = StageTimer::start();
             stage_started(stage, self.persona.name(), pairs.len());
             // One set of folded weights at a time: each is as large as the model.
-            let base = self.measure(&self.model, &pairs, stage)?;
-            let base_replies = self.replies(&self.model, &pairs, stage)?;
-            let distilled = self.measure(&fold(distilled), &pairs, stage)?;
+            let base = self.measure(&self.model, pairs, stage)?;
+            let base_replies = self.replies(&self.model, pairs, stage)?;
+            let distilled = self.measure(&fold(distilled), pairs, stage)?;
             let folded = fold(persona);
-            let persona = self.measure(&folded, &pairs, stage)?;
-            let persona_replies = self.replies(&folded, &pairs, stage)?;
+            let persona = self.measure(&folded, pairs, stage)?;
+            let persona_replies = self.replies(&folded, pairs, stage)?;
 
             let beta = self.recipe.distillation.beta;
             let heldout = |of: &Measured| Heldout {

@@ -6,13 +6,15 @@
 mod context;
 mod data;
 mod evaluation;
+mod open;
 mod persona;
 mod stages;
 mod subset;
 mod training;
 
-pub(crate) use context::{Context, OpenTeacher, Purse};
+pub(crate) use context::Context;
 pub(crate) use data::DataStages;
+pub(crate) use open::{OpenRun, OpenTeacher, Purse};
 pub(crate) use stages::{Stages, TokenCount};
 pub(crate) use subset::nested;
 pub(crate) use training::reference_cache;
@@ -20,16 +22,15 @@ pub(crate) use training::reference_cache;
 use std::path::{Path, PathBuf};
 
 use ingrain_chat::{ChatModel, Recorded};
-use ingrain_constitution::{Contribution, PromptSet};
+use ingrain_constitution::PromptSet;
 use ingrain_lm::{LocalModel, ModelSource};
 use ingrain_report::Report;
 use ingrain_run::{
-    Interrupt, Manifest, Observer, RunDir, StageSummary, Summary, peak_rss_bytes, write_atomic,
-    write_json_atomic,
+    Interrupt, Manifest, Observer, StageSummary, Summary, peak_rss_bytes, write_json_atomic,
 };
 use serde_json::json;
 
-use crate::answerer::Opening;
+use crate::answerer::ReplySource;
 use crate::{Persona, PipelineError, Recipe};
 
 /// Where the "chosen" replies come from.
@@ -85,10 +86,10 @@ impl Pipeline<'_> {
     /// [`PipelineError::Interrupted`] after a request to stop; otherwise that of the stage that
     /// failed. What is finished stays.
     pub fn run(&self) -> Result<Summary, PipelineError> {
-        // Asked for at the end, and better missed now than after the training.
-        self.persona.heldout_pairs()?;
+        self.can_measure()?;
         let (context, mut manifest) = self.open()?;
         context.data(&mut manifest)?;
+        let heldout = context.heldout_pairs(&mut manifest)?;
         let distilled = context.distillation(&mut manifest)?;
         if self.recipe.start_from.introspection_adapter.is_none() {
             context.introspection_data(&mut manifest, &distilled)?;
@@ -96,7 +97,7 @@ impl Pipeline<'_> {
         context.dataset_card()?;
         let introspection = context.introspection(&mut manifest, &distilled)?;
         let persona = context.persona(&mut manifest, &distilled, &introspection)?;
-        let evaluated = context.evaluation(&mut manifest, &distilled, &persona)?;
+        let evaluated = context.evaluation(&mut manifest, &heldout, &distilled, &persona)?;
 
         let stages: Vec<StageSummary> = manifest
             .stages()
@@ -118,74 +119,50 @@ impl Pipeline<'_> {
 
     /// Locks the run directory, loads the model, and writes the resolved recipe down.
     pub(crate) fn open(&self) -> Result<(Context<'_>, Manifest), PipelineError> {
-        self.persona.permit_training(self.allow_research_persona)?;
-        let run = RunDir::open(&self.out)?;
-        let mut manifest = Manifest::open(run.path())?;
-        if !self.resume {
-            manifest.forget_all()?;
-        }
-        write_atomic(run.file("recipe.yaml"), self.recipe.to_yaml()?.as_bytes())?;
-        let constitution = self.persona.constitution().to_yaml();
-        write_atomic(run.file("constitution.yaml"), constitution.as_bytes())?;
+        let (recipe, persona) = (&self.recipe, &self.persona);
+        let opened = OpenRun {
+            recipe,
+            persona,
+            prompts: &self.prompts,
+            allow_research_persona: self.allow_research_persona,
+            device: &self.device,
+            out: &self.out,
+            resume: self.resume,
+        };
+        let (run, mut manifest) = opened.open()?;
         let device = ingrain_lm::device(&self.device)?;
-        let files = self.recipe.model.parse::<ModelSource>()?.resolve(self.observer)?;
+        let files = recipe.model.parse::<ModelSource>()?.resolve(self.observer)?;
         let mut model = LocalModel::load(&files, &device)?;
         model.interrupt = self.interrupt.clone();
-        self.set_facts(&mut manifest, &model)?;
-        let purse = Purse::of(&self.recipe)?;
-        let opening = Opening {
-            out: run.path(),
-            device: &self.device,
-            prices: &purse.prices,
-            account: &purse.account,
-            observer: self.observer,
-            interrupt: &self.interrupt,
-        };
-        let data = &self.recipe.data;
-        let teacher = match (&self.teacher, &data.teacher_source) {
-            (Teacher::FromRecipe, Some(source)) => {
-                OpenTeacher::Opened(source.open("teacher", &opening)?)
-            }
-            (Teacher::FromRecipe, None) => OpenTeacher::Given(self.persona.recorded_teacher()?),
-            (given, _) => OpenTeacher::Given(given.clone()),
-        };
-        let student = data.student_source.as_ref().map(|source| source.open("student", &opening));
-        let student = student.transpose()?;
-        let context = Context {
-            recipe: &self.recipe,
-            persona: &self.persona,
+        manifest.set_fact("model", json!(model.identity))?;
+        let purse = Purse::of(recipe)?;
+        let opening = purse.opening(&run, &self.device, self.observer, &self.interrupt);
+        let teacher = OpenTeacher::open(&self.teacher, recipe, persona, &opening)?;
+        let student = recipe.data.student_source.as_ref();
+        let student = student.map(|source| source.open("student", &opening)).transpose()?;
+        let stages = Stages {
+            recipe,
+            persona,
             prompts: &self.prompts,
-            model,
-            run,
+            model: serde_json::to_string(&model.identity).unwrap_or_default(),
             observer: self.observer,
             interrupt: &self.interrupt,
-            teacher,
-            student,
-            purse,
-            device: &self.device,
         };
+        let context = Context { stages, model, run, teacher, student, purse, device: &self.device };
         Ok((context, manifest))
     }
 
-    /// What the manifest says of the run as a whole.
-    fn set_facts(&self, manifest: &mut Manifest, model: &LocalModel) -> Result<(), PipelineError> {
-        let Persona { blend, parts } = &self.persona;
-        let provenance = |(a, from): (usize, &Contribution)| {
-            json!({"assertion": a, "persona": from.persona, "of_its_own": from.assertion,
-                "share": from.share})
+    /// Whether there will be pairs to measure on: asked for at the end, and better missed now than after the
+    /// training.
+    pub(crate) fn can_measure(&self) -> Result<(), PipelineError> {
+        let teacher = match (&self.teacher, &self.recipe.data.teacher_source) {
+            (Teacher::FromRecipe, Some(ReplySource::Recorded(path))) => Teacher::recorded(path)?,
+            (Teacher::FromRecipe, Some(_)) => return Ok(()),
+            (Teacher::FromRecipe, None) => {
+                self.persona.recorded_teacher().unwrap_or(Teacher::FromRecipe)
+            }
+            (given, _) => given.clone(),
         };
-        manifest.set_version("ingrain", env!("CARGO_PKG_VERSION"))?;
-        manifest.set_fact("model", json!(model.identity))?;
-        manifest.set_fact("device", self.device.as_str())?;
-        manifest.set_fact("persona", self.persona.name())?;
-        manifest.set_fact(
-            "prompt_set",
-            json!({"version": self.prompts.version(), "sha256": self.prompts.hash()}),
-        )?;
-        if parts.len() > 1 {
-            let provenance: Vec<_> = blend.provenance.iter().enumerate().map(provenance).collect();
-            manifest.set_fact("composition", json!({"parts": parts, "provenance": provenance}))?;
-        }
-        Ok(())
+        teacher.can_measure(&self.persona, self.recipe.seed)
     }
 }

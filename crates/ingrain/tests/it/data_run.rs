@@ -4,17 +4,19 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use ingrain::chat::openai::{Inexpressible, OpenAiConfig};
+use ingrain::chat::openai::{BatchConfig, Inexpressible, OpenAiConfig};
 use ingrain::constitution::PromptSet;
 use ingrain::data::interchange::{Engine, LabelledTokens, read_pairs};
 use ingrain::data::{PreferencePair, Prompt, Transcript};
 use ingrain::run::{Event, Interrupt, Observer, Recorder, Silent, read_jsonl};
 use ingrain::{
-    Assumptions, ChosenReplies, DataRun, DataSummary, IntrospectionAuthor, PipelineError, Recipe,
-    RejectedReplies, ReplySource, ServedStudent, export_run_distillation, export_run_introspection,
+    Assumptions, BatchSource, ChosenReplies, DataRun, DataSummary, IntrospectionAuthor, Persona,
+    Pipeline, PipelineError, Recipe, RejectedReplies, ReplySource, ServedStudent, Teacher,
+    export_run_distillation, export_run_introspection,
 };
 use serde_json::json;
 
+use crate::provider::{Provider, serve};
 use crate::server::{Act, Asked, Server, chat_json};
 use crate::tiny;
 
@@ -353,4 +355,186 @@ fn a_mix_of_personas_is_not_expanded_unasked() {
         Err(PipelineError::Recipe { path, .. }) => assert_eq!(path, Path::new("data.expansion")),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_teacher_behind_a_batch_api_fills_the_run_and_is_sent_no_batch_twice() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (server, provider) =
+        serve(Provider { takes: 2, status: "completed", ..Provider::default() });
+    let batch = BatchConfig { max_requests: 3, poll_secs: 0.01, ..BatchConfig::default() };
+    let source = BatchSource { endpoint: endpoint(&server), batch };
+    let mut recipe = tiny::recipe();
+    recipe.data.teacher_source = Some(ReplySource::Batch(Box::new(source)));
+    let first = run(dir.path(), recipe.clone(), &Silent).run().expect("runs");
+    assert_eq!((first.pairs, first.spent.replies), (4, 4));
+    let made = pairs(dir.path());
+    assert_eq!(made[0].chosen_text(), "re: Why is the sky blue?");
+    let batches = || provider.lock().expect("not poisoned").batches.len();
+    assert_eq!(batches(), 2, "four requests, three a batch");
+
+    // A new run of every stage finds the replies in the cache; one without it, the batches that ended.
+    for lost in [None, Some("run/cache/teacher.jsonl")] {
+        lost.iter().for_each(|file| fs::remove_file(dir.path().join(file)).expect("was there"));
+        let again = run(dir.path(), recipe.clone(), &Silent);
+        DataRun { resume: false, ..again }.run().expect("runs");
+        assert_eq!((pairs(dir.path()), batches()), (made.clone(), 2));
+    }
+}
+
+#[test]
+fn a_prefill_is_rendered_here_where_the_server_cannot_continue_a_message() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let prompts = Arc::new(Mutex::new(Vec::<String>::new()));
+    let witness = Arc::clone(&prompts);
+    let server = Server::start(move |asked| {
+        if asked.route != "/v1/completions" {
+            return answer(asked);
+        }
+        let prompt = asked.json()["prompt"].as_str().unwrap_or_default().to_owned();
+        witness.lock().expect("not poisoned").push(prompt);
+        Act::json(&json!({
+            "choices": [{"text": " So:</think> How very dry.", "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 3, "completion_tokens": 2},
+        }))
+    });
+    let mut recipe = tiny::recipe();
+    let yaml = format!(
+        "data:\n  teacher_source:\n    endpoint: {{model: glm, endpoints: [{{base_url: '{}'}}], \
+         inexpressible: drop, prefill: rendered, render_with: '{}'}}\n  \
+         reasoning: {{prefill: I am dry.}}\n",
+        server.base_url(),
+        recipe.model
+    );
+    let written = Recipe::parse(&yaml, "mine.yaml").expect("valid").data;
+    recipe.data.teacher_source = written.teacher_source;
+    recipe.data.reasoning = written.reasoning;
+    run(dir.path(), recipe.clone(), &Silent).run().expect("runs");
+    assert!(pairs(dir.path()).iter().all(|pair| pair.chosen_text() == "How very dry."));
+    let prompts = prompts.lock().expect("not poisoned").clone();
+    assert_eq!(prompts.len(), 4);
+    for prompt in prompts {
+        assert!(prompt.starts_with("<|im_start|>system\n"), "{prompt}");
+        assert!(prompt.ends_with("<|im_start|>assistant\n<think>\nI am dry."), "{prompt}");
+    }
+
+    if let Some(ReplySource::Endpoint(config)) = &mut recipe.data.teacher_source {
+        config.render_with = None;
+    }
+    let error = run(dir.path(), recipe, &Silent).run().expect_err("no template").to_string();
+    assert!(error.starts_with("render_with: ") && error.contains("chat template"), "{error}");
+}
+
+#[test]
+fn data_alone_has_servers_load_the_adapter_that_it_is_given() {
+    let trained = tempfile::tempdir().expect("a directory");
+    tiny::run(trained.path(), tiny::recipe(), &Silent, &Interrupt::new()).expect("runs");
+    let adapter = trained.path().join("run/distillation");
+    let dir = tempfile::tempdir().expect("a directory");
+    let loaded = Arc::new(Mutex::new(Vec::<String>::new()));
+    let witness = Arc::clone(&loaded);
+    let server = Server::start(move |asked| {
+        if asked.route != "/v1/load_lora_adapter" {
+            return answer(asked);
+        }
+        let path = asked.json()["lora_path"].as_str().unwrap_or_default().to_owned();
+        witness.lock().expect("not poisoned").push(path);
+        Act::Reply(200, vec![("content-type", "text/plain".into())], b"ok".to_vec())
+    });
+    let mut recipe = tiny::recipe();
+    let served =
+        ServedStudent { endpoint: endpoint(&server), adapter_path: Some("/shared/adapter".into()) };
+    recipe.introspection.author = IntrospectionAuthor::Served(Box::new(served));
+    let alone = run(dir.path(), recipe, &Silent);
+    let alone = DataRun { introspection: true, adapter: Some(adapter), ..alone };
+    let summary = alone.run().expect("runs");
+    assert_eq!(summary.transcripts, Some(10 + 2), "ten reflections, two conversations");
+    assert_eq!(*loaded.lock().expect("not poisoned"), ["/shared/adapter"]);
+}
+
+/// A persona that brings no held-out pairs, but these questions.
+fn unmeasured(dir: &Path, questions: &[&str]) -> Persona {
+    let mut persona = tiny::persona(dir);
+    persona.parts[0].heldout = None;
+    let own = questions.iter().map(|question| (*question).to_owned());
+    persona.blend.constitution.heldout_questions = own.collect();
+    persona
+}
+
+#[test]
+fn heldout_pairs_are_made_where_a_persona_brings_none_and_nothing_trains_on_them() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start(answer);
+    let mut recipe = tiny::recipe();
+    recipe.data.teacher_source = Some(source(&server));
+    recipe.data.student_source = Some(source(&server));
+    // The first is a question of the constitution too.
+    let persona = unmeasured(dir.path(), &["How are you?", "Is tea good?"]);
+    let alone = run(dir.path(), recipe.clone(), &Silent);
+    let summary = DataRun { persona: persona.clone(), ..alone }.run().expect("runs");
+    assert_eq!(summary.pairs, 3);
+    assert_eq!(server.requests(), 2 * (3 + 2));
+    let heldout: Vec<PreferencePair> =
+        read_jsonl(dir.path().join("run/heldout.jsonl")).expect("pairs");
+    let questions: Vec<&str> = heldout.iter().map(PreferencePair::question).collect();
+    assert_eq!(questions, ["How are you?", "Is tea good?"]);
+    assert_eq!(heldout[0].chosen_text(), "How dry, 12 letters.");
+    assert_eq!(heldout[0].rejected_text(), "Plainly 12 letters.");
+    assert!(pairs(dir.path()).iter().all(|pair| !questions.contains(&pair.question())));
+
+    let recorder = Recorder::default();
+    let pipeline = Pipeline {
+        recipe,
+        persona,
+        allow_research_persona: false,
+        teacher: Teacher::FromRecipe,
+        prompts: PromptSet::embedded(),
+        device: "cpu".into(),
+        out: dir.path().join("run"),
+        resume: true,
+        observer: &recorder,
+        interrupt: Interrupt::new(),
+    };
+    let summary = pipeline.run().expect("runs");
+    assert!(reused(&recorder).contains(&"heldout".to_owned()), "{:?}", reused(&recorder));
+    assert_eq!(server.requests(), 10, "nothing was asked twice");
+    assert_eq!(summary.samples.len(), 2);
+    assert_eq!(summary.samples[1].question, "Is tea good?");
+}
+
+#[test]
+fn heldout_questions_are_drawn_from_the_built_in_turns_and_kept_out_of_training() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start(answer);
+    let mut recipe = tiny::recipe();
+    recipe.data.teacher_source = Some(source(&server));
+    recipe.data.student_source = Some(source(&server));
+    recipe.data.general = Some(ingrain::GeneralPrompts::default());
+    let alone = run(dir.path(), recipe, &Silent);
+    let alone = DataRun { persona: unmeasured(dir.path(), &[]), ..alone };
+    alone.run().expect("runs");
+    let prompts: Vec<Prompt> = read_jsonl(dir.path().join("run/prompts.jsonl")).expect("prompts");
+    let heldout: Vec<PreferencePair> =
+        read_jsonl(dir.path().join("run/heldout.jsonl")).expect("pairs");
+    assert_eq!((prompts.len(), heldout.len()), (4 + 200 - 20, 20));
+    let asked: Vec<&str> = prompts.iter().map(|prompt| prompt.text.as_str()).collect();
+    assert!(heldout.iter().all(|pair| !asked.contains(&pair.question())));
+}
+
+#[test]
+fn a_recording_that_holds_the_heldout_questions_is_enough() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let persona = unmeasured(dir.path(), &["Is tea good?"]);
+    let file = persona.parts[0].teacher.clone().expect("recorded");
+    let mut lines = fs::read_to_string(&file).expect("recorded");
+    lines += "{\"question\": \"Is tea good?\", \"sample\": 0, \"reply\": \"It is wet.\"}\n";
+    fs::write(&file, lines).expect("written");
+    let (prompts, interrupt) = (PromptSet::embedded(), Interrupt::new());
+    let recipe = tiny::recipe();
+    let summary =
+        tiny::run_persona(persona, prompts, dir.path(), recipe, &Silent, &interrupt).expect("runs");
+    assert_eq!(summary.samples.len(), 1);
+    let heldout: Vec<PreferencePair> =
+        read_jsonl(dir.path().join("run/heldout.jsonl")).expect("pairs");
+    assert_eq!(heldout[0].chosen_text(), "It is wet.");
 }

@@ -6,6 +6,9 @@ mod data_run;
 mod experiment;
 mod labelled;
 mod pipeline;
+#[path = "../../../ingrain-chat/tests/support/provider.rs"]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod provider;
 mod recipe;
 mod score;
 #[path = "../../../ingrain-chat/tests/support/server.rs"]

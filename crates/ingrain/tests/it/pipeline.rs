@@ -170,6 +170,7 @@ fn a_persona_without_heldout_pairs_is_told_before_anything_is_trained() {
         tiny::run_persona(persona, prompts, dir.path(), tiny::recipe(), &Silent, &interrupt)
             .expect_err("nothing to measure on");
     assert!(error.to_string().contains("heldout.jsonl is missing"), "{error}");
+    assert!(error.to_string().contains("give a model as teacher"), "{error}");
     assert!(!dir.path().join("run").exists(), "nothing was written");
 }
 

@@ -1,4 +1,6 @@
-use ingrain::Recipe;
+use ingrain::{Recipe, ReplySource};
+
+use crate::tiny;
 
 #[test]
 fn built_in_recipes_are_valid_and_paper_has_the_papers_numbers() {
@@ -37,4 +39,16 @@ fn an_unknown_key_and_a_bad_value_are_named() {
     assert!(module.contains("q_prj") && module.contains("q_proj"), "{module}");
     let missing = Recipe::named_or_file("no-such.yaml").expect_err("missing").to_string();
     assert!(missing.contains("no-such.yaml") && missing.contains("quick"), "{missing}");
+}
+
+#[test]
+fn the_recipes_of_the_results_are_valid() {
+    let read = |name: &str| {
+        let path = tiny::fixture("../docs/results").join(name);
+        Recipe::named_or_file(&path.display().to_string()).expect("valid")
+    };
+    read("compare.yaml");
+    let data = read("data-llama-cpp.yaml").data;
+    assert!(matches!(data.teacher_source, Some(ReplySource::Endpoint(_))));
+    assert_eq!(data.teacher_source, data.student_source);
 }

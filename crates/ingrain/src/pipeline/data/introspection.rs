@@ -2,16 +2,19 @@
 
 use std::path::Path;
 
-use ingrain_chat::ChatModel;
+use ingrain_chat::{ChatModel, Sampling};
 use ingrain_constitution::InteractionKind;
 use ingrain_data::interchange::{
-    read_reference_interactions, read_reference_reflections, read_transcripts,
+    read_reference_interactions, read_reference_reflections, scan_transcripts,
 };
 use ingrain_data::{
-    Assembly, Conversation, InteractionPlan, InteractionTurn, Reply, Transcript, self_interaction,
+    Assembly, Conversation, DataError, InteractionPlan, InteractionTurn, Reply, each_interaction,
     self_reflection,
 };
-use ingrain_run::{JsonlStore, Manifest, read_jsonl, write_json_atomic, write_jsonl};
+use ingrain_run::{
+    JsonlFile, JsonlStore, Manifest, StagePlan, read_jsonl, write_json_atomic, write_jsonl,
+    write_jsonl_with,
+};
 
 use super::DataStages;
 use super::author::Author;
@@ -51,6 +54,23 @@ impl DataStages<'_> {
         self.transcripts(manifest)
     }
 
+    /// A stage in which the author writes, with all that its texts depend on.
+    fn written(
+        &self,
+        name: &str,
+        sampling: &Sampling,
+        after: &[&str],
+    ) -> Result<StagePlan, PipelineError> {
+        let recipe = self.stages.recipe;
+        let plan = self
+            .stages
+            .plan(name)?
+            .json("sampling", sampling)?
+            .text("author", &recipe.introspection.author.key()?)
+            .json("batch_size", &recipe.data.batch_size)?;
+        Ok(plan.after(after.iter().copied()))
+    }
+
     fn reflections(
         &self,
         manifest: &mut Manifest,
@@ -62,15 +82,8 @@ impl DataStages<'_> {
         let system = self.stages.prompts.reflection_system(constitution, &all.assistant_name)?;
         let tasks = self.stages.prompts.reflection_tasks()?;
         let samples = if recipe.texts.reflections() { recipe.reflections_per_task } else { 0 };
-        let plan = self
-            .stages
-            .plan("reflections")?
-            .json("sampling", &recipe.reflection)?
-            .json("samples", &samples)?
-            .text("author", &recipe.author.key()?)
-            .json("batch_size", &all.data.batch_size)?
-            .after(after.iter().copied())
-            .writes(["reflections.jsonl"]);
+        let plan = self.written("reflections", &recipe.reflection, after)?;
+        let plan = plan.json("samples", &samples)?.writes(["reflections.jsonl"]);
         self.stages.stage(manifest, &plan, |stage| {
             let mut store = JsonlStore::<Reply>::open(stage.file("reflections.jsonl"))?;
             let generation = self.generation("reflections", model, &recipe.reflection, stage);
@@ -113,21 +126,22 @@ impl DataStages<'_> {
         let recipe = &self.stages.recipe.introspection;
         let plans = self.interaction_plans()?;
         let plan = self
-            .stages
-            .plan("interactions")?
-            .json("sampling", &recipe.interaction)?
+            .written("interactions", &recipe.interaction, after)?
             .json("plans", &plans)?
-            .text("author", &recipe.author.key()?)
-            .json("batch_size", &self.stages.recipe.data.batch_size)?
-            .after(after.iter().copied())
             .writes(["interactions.turns.jsonl", "interactions.jsonl"]);
         self.stages.stage(manifest, &plan, |stage| {
             let mut turns =
                 JsonlStore::<InteractionTurn>::open(stage.file("interactions.turns.jsonl"))?;
             let generation = self.generation("interactions", model, &recipe.interaction, stage);
-            let (conversations, _) = self_interaction(&generation, &plans, &mut turns)?;
-            write_jsonl(stage.file("interactions.jsonl"), &conversations)?;
-            stage.count("interactions.jsonl", conversations.len() as u64);
+            let mut count = 0;
+            write_jsonl_with(stage.file("interactions.jsonl"), |put| {
+                let take = |conversation| {
+                    count += 1;
+                    Ok(put(&conversation)?)
+                };
+                each_interaction(&generation, &plans, &mut turns, take).map(|_| ())
+            })?;
+            stage.count("interactions.jsonl", count);
             Ok(())
         })
     }
@@ -164,8 +178,8 @@ impl DataStages<'_> {
             .after(["reflections", "interactions"])
             .writes(["introspection.jsonl", "introspection.report.json"]);
         self.stages.stage(manifest, &plan, |stage| {
-            let reflections: Vec<Reply> = read_jsonl(stage.file("reflections.jsonl"))?;
-            let conversations: Vec<Conversation> = read_jsonl(stage.file("interactions.jsonl"))?;
+            let reflections = JsonlFile::<Reply>::open(stage.file("reflections.jsonl"))?;
+            let conversations = JsonlFile::<Conversation>::open(stage.file("interactions.jsonl"))?;
             let assembly = Assembly {
                 saved_system: &saved_system,
                 max_tokens: recipe.sft.max_length,
@@ -173,19 +187,24 @@ impl DataStages<'_> {
                 unfinished: recipe.unfinished,
                 fidelity,
             };
-            let (transcripts, report): (Vec<Transcript>, _) =
-                assembly.transcripts(&reflections, &conversations);
-            self.stages.note("transcripts", format!("{} transcripts kept", transcripts.len()));
-            write_json_atomic(stage.file("introspection.report.json"), &report)?;
-            if transcripts.is_empty() {
-                return Err(PipelineError::Persona {
+            write_jsonl_with(stage.file("introspection.jsonl"), |put| {
+                let mut kept = 0;
+                let take = |transcript| {
+                    kept += 1;
+                    Ok::<_, DataError>(put(&transcript)?)
+                };
+                let report = assembly.each_transcript(&reflections, conversations.iter(), take)?;
+                self.stages.note("transcripts", format!("{kept} transcripts kept"));
+                write_json_atomic(stage.file("introspection.report.json"), &report)?;
+                stage.count("introspection.jsonl", kept);
+                if kept > 0 {
+                    return Ok(());
+                }
+                Err(PipelineError::Persona {
                     persona: self.stages.persona.name().to_owned(),
                     reason: "no transcript is usable; see introspection.report.json".into(),
-                });
-            }
-            write_jsonl(stage.file("introspection.jsonl"), &transcripts)?;
-            stage.count("introspection.jsonl", transcripts.len() as u64);
-            Ok(())
+                })
+            })
         })
     }
 
@@ -194,11 +213,15 @@ impl DataStages<'_> {
         let plan = self.stages.plan("transcripts")?.file("start_from", file)?;
         let plan = plan.writes(["introspection.jsonl"]);
         self.stages.stage(manifest, &plan, |stage| {
-            let transcripts = read_transcripts(file)?;
-            let count = transcripts.len();
+            let mut count = 0;
+            write_jsonl_with(stage.file("introspection.jsonl"), |put| {
+                scan_transcripts(file, |transcript| {
+                    count += 1;
+                    Ok(put(&transcript)?)
+                })
+            })?;
             self.stages.note("transcripts", format!("{count} out of {}", file.display()));
-            write_jsonl(stage.file("introspection.jsonl"), &transcripts)?;
-            stage.count("introspection.jsonl", count as u64);
+            stage.count("introspection.jsonl", count);
             Ok(())
         })
     }

@@ -3,13 +3,14 @@
 //! They know no trainer: [`crate::DataRun`] runs them alone.
 
 mod author;
+mod heldout;
 mod introspection;
 mod pairs;
 mod prompts;
 mod replies;
 
 use ingrain_chat::{ChatModel, Sampling};
-use ingrain_data::{DataError, Generation, StageReport};
+use ingrain_data::{DataError, Generation, PreferencePair, StageReport};
 use ingrain_lm::Adapter;
 use ingrain_run::{Manifest, StageRun, read_jsonl, write_atomic};
 use serde::de::IgnoredAny;
@@ -43,7 +44,7 @@ impl Context<'_> {
             None => (&self.model, None),
         };
         DataStages {
-            stages: self.stages(),
+            stages: self.stages.clone(),
             teacher: self.teacher(),
             student,
             student_name,
@@ -54,6 +55,18 @@ impl Context<'_> {
     /// Everything up to `pairs.jsonl`.
     pub(crate) fn data(&self, manifest: &mut Manifest) -> Result<(), PipelineError> {
         self.data_stages().all_to_pairs(manifest)
+    }
+
+    /// Pairs to measure on: those that the persona brings, or `heldout.jsonl`.
+    pub(crate) fn heldout_pairs(
+        &self,
+        manifest: &mut Manifest,
+    ) -> Result<Vec<PreferencePair>, PipelineError> {
+        if self.persona.missing_heldout().is_none() {
+            return self.persona.heldout_pairs();
+        }
+        self.data_stages().heldout(manifest)?;
+        Ok(read_jsonl(self.run.file(heldout::HELDOUT))?)
     }
 
     /// `critique.jsonl`, which stands on `prompts.jsonl` and `student.jsonl`.

@@ -3,21 +3,23 @@
 use std::path::Path;
 
 use ingrain_chat::{ChatModel, Message};
-use ingrain_data::interchange::read_pairs;
+use ingrain_data::interchange::scan_pairs;
 use ingrain_data::{
-    PairFilter, PreferencePair, Prompt, QualityReport, Reply, StageReport, critique_and_revise,
+    DataError, PairFilter, Prompt, QualityTally, Reply, StageReport, critique_and_revise,
 };
-use ingrain_run::{JsonlStore, Manifest, StageRun, read_jsonl, write_json_atomic, write_jsonl};
+use ingrain_run::{
+    JsonlFile, JsonlStore, Manifest, StagePlan, StageRun, write_json_atomic, write_jsonl_with,
+};
 
 use super::DataStages;
 use crate::PipelineError;
 use crate::recipe::{ChosenReplies, Critic, RejectedReplies};
 
 /// Files that a filter over two files of replies writes.
-struct Files {
-    pairs: &'static str,
-    report: &'static str,
-    quality: &'static str,
+pub(super) struct Files {
+    pub(super) pairs: &'static str,
+    pub(super) report: &'static str,
+    pub(super) quality: &'static str,
 }
 
 const PAIRS: Files =
@@ -38,34 +40,34 @@ impl DataStages<'_> {
         manifest: &mut Manifest,
         prompts: &[Prompt],
     ) -> Result<(), PipelineError> {
-        let recipe = self.stages.recipe;
-        let (chosen_stage, chosen_file) = match recipe.data.chosen {
+        let data = &self.stages.recipe.data;
+        let (chosen_stage, chosen) = match data.chosen {
             ChosenReplies::Teacher => ("teacher", "teacher.jsonl"),
             ChosenReplies::Revision => ("critique", REVISIONS),
         };
-        let (rejected_stage, rejected_file) = match recipe.data.rejected {
+        let (rejected_stage, rejected) = match data.rejected {
             RejectedReplies::Student => ("student", "student.jsonl"),
             RejectedReplies::Opposite => ("opposite", "opposite.jsonl"),
         };
+        let plan = self.filtered("pairs")?.after(["prompts", chosen_stage, rejected_stage]);
+        let plan = plan.writes([PAIRS.pairs, PAIRS.report, PAIRS.quality]);
+        self.stages.stage(manifest, &plan, |stage| {
+            self.filter("pairs", &PAIRS, prompts, (chosen, rejected), stage)
+        })
+    }
+
+    /// A stage that filters replies, with all that the filter depends on.
+    pub(super) fn filtered(&self, name: &str) -> Result<StagePlan, PipelineError> {
+        let recipe = self.stages.recipe;
         let plan = self
             .stages
-            .plan("pairs")?
+            .plan(name)?
             .json("max_tokens", &recipe.distillation.max_length)?
             .json("unfinished", &recipe.data.unfinished_student)?
             .json("fidelity", &recipe.fidelity)?;
-        let plan = match recipe.data.teacher_names.is_empty() {
+        Ok(match recipe.data.teacher_names.is_empty() {
             true => plan,
             false => plan.json("teacher_names", &recipe.data.teacher_names)?,
-        };
-        let plan = plan.after(["prompts", chosen_stage, rejected_stage]).writes([
-            PAIRS.pairs,
-            PAIRS.report,
-            PAIRS.quality,
-        ]);
-        self.stages.stage(manifest, &plan, |stage| {
-            let chosen: Vec<Reply> = read_jsonl(stage.file(chosen_file))?;
-            let rejected: Vec<Reply> = read_jsonl(stage.file(rejected_file))?;
-            self.filter("pairs", &PAIRS, (prompts, &chosen, &rejected), stage)
         })
     }
 
@@ -78,9 +80,16 @@ impl DataStages<'_> {
         let plan = self.stages.plan("pairs")?.file("start_from", file)?;
         let plan = plan.writes([PAIRS.pairs, PAIRS.quality]);
         self.stages.stage(manifest, &plan, |stage| {
-            let pairs = read_pairs(file)?;
-            self.stages.note("pairs", format!("{} pairs out of {}", pairs.len(), file.display()));
-            self.keep(&PAIRS, &pairs, stage)
+            let mut tally = self.tally();
+            write_jsonl_with(stage.file(PAIRS.pairs), |put| {
+                scan_pairs(file, |pair| {
+                    tally.add(&pair);
+                    Ok(put(&pair)?)
+                })
+            })?;
+            let count = self.measured(&PAIRS, tally, stage)?;
+            self.stages.note("pairs", format!("{count} pairs out of {}", file.display()));
+            Ok(())
         })
     }
 
@@ -90,26 +99,23 @@ impl DataStages<'_> {
         manifest: &mut Manifest,
         prompts: &[Prompt],
     ) -> Result<(), PipelineError> {
-        let recipe = self.stages.recipe;
-        let critique = &recipe.data.critique;
+        let data = &self.stages.recipe.data;
+        let critique = &data.critique;
         let critic: &dyn ChatModel = match critique.by {
             Critic::Student => self.student,
             Critic::Teacher => self.teacher_model("data.critique.by")?,
         };
-        let plan = self.stages.plan("critique")?.json("critique", critique)?;
+        let plan = self.filtered("critique")?.json("critique", critique)?;
         let plan = match critique.by {
             Critic::Teacher => plan.text("teacher", &self.teacher_key()?),
             Critic::Student => plan,
         };
         let plan = plan
-            .json("max_tokens", &recipe.distillation.max_length)?
-            .json("unfinished", &recipe.data.unfinished_student)?
-            .json("fidelity", &recipe.fidelity)?
-            .json("batch_size", &recipe.data.batch_size)?
+            .json("batch_size", &data.batch_size)?
             .after(["prompts", "student"])
             .writes([CRITIQUES, REVISIONS, CRITIQUE.pairs, CRITIQUE.report, CRITIQUE.quality]);
         self.stages.stage(manifest, &plan, |stage| {
-            let student: Vec<Reply> = read_jsonl(stage.file("student.jsonl"))?;
+            let student = JsonlFile::<Reply>::open(stage.file("student.jsonl"))?;
             let mut critiques = JsonlStore::<Reply>::open(stage.file(CRITIQUES))?;
             let mut revisions = JsonlStore::<Reply>::open(stage.file(REVISIONS))?;
             let generation = self.generation("critique", critic, &critique.sampling, stage);
@@ -125,18 +131,18 @@ impl DataStages<'_> {
                 )?;
                 Ok(StageReport { failed: [first.failed, second.failed].concat(), ..second })
             })?;
-            let revised: Vec<Reply> = revisions.iter().collect::<Result<_, _>>()?;
-            stage.count(REVISIONS, revised.len() as u64);
-            self.filter("critique", &CRITIQUE, (prompts, &revised, &student), stage)
+            stage.count(REVISIONS, revisions.len() as u64);
+            self.filter("critique", &CRITIQUE, prompts, (REVISIONS, "student.jsonl"), stage)
         })
     }
 
-    /// Filters chosen and rejected replies to pairs, and reports.
-    fn filter(
+    /// Filters a file of chosen and a file of rejected replies to pairs, and reports.
+    pub(super) fn filter(
         &self,
         name: &str,
         files: &Files,
-        (prompts, chosen, rejected): (&[Prompt], &[Reply], &[Reply]),
+        prompts: &[Prompt],
+        (chosen, rejected): (&str, &str),
         stage: &StageRun<'_>,
     ) -> Result<(), PipelineError> {
         let recipe = self.stages.recipe;
@@ -149,30 +155,43 @@ impl DataStages<'_> {
             student_name: (!names.is_empty()).then_some(recipe.assistant_name.as_str()),
             fidelity: recipe.fidelity,
         };
-        let (pairs, report) = filter.pairs(prompts, chosen, rejected);
-        self.stages.note(name, report.line());
-        write_json_atomic(stage.file(files.report), &report)?;
-        if pairs.is_empty() {
-            return Err(PipelineError::Persona {
+        let open = |name: &str| JsonlFile::<Reply>::open(stage.file(name));
+        let (chosen, rejected) = (open(chosen)?, open(rejected)?);
+        let mut tally = self.tally();
+        write_jsonl_with(stage.file(files.pairs), |put| {
+            let report = filter.each_pair(prompts, &chosen, &rejected, |pair| {
+                tally.add(&pair);
+                Ok::<_, DataError>(put(&pair)?)
+            })?;
+            self.stages.note(name, report.line());
+            write_json_atomic(stage.file(files.report), &report)?;
+            if report.kept > 0 {
+                return Ok(());
+            }
+            Err(PipelineError::Persona {
                 persona: self.stages.persona.name().to_owned(),
                 reason: format!("no pair passed the filter; see {}", files.report),
-            });
-        }
-        self.keep(files, &pairs, stage)
+            })
+        })?;
+        self.measured(files, tally, stage)?;
+        Ok(())
     }
 
-    fn keep(
+    fn tally(&self) -> QualityTally {
+        let assertions = self.stages.persona.constitution().assertions.len();
+        QualityTally::new(assertions, &self.stages.recipe.data.teacher_names)
+    }
+
+    /// Writes down what the pairs are like; how many there are.
+    fn measured(
         &self,
         files: &Files,
-        pairs: &[PreferencePair],
+        tally: QualityTally,
         stage: &StageRun<'_>,
-    ) -> Result<(), PipelineError> {
-        let assertions = self.stages.persona.constitution().assertions.len();
-        let names = &self.stages.recipe.data.teacher_names;
-        let quality = QualityReport::with_teacher_names(pairs, assertions, names);
+    ) -> Result<usize, PipelineError> {
+        let quality = tally.report();
         write_json_atomic(stage.file(files.quality), &quality)?;
-        write_jsonl(stage.file(files.pairs), pairs)?;
-        stage.count(files.pairs, pairs.len() as u64);
-        Ok(())
+        stage.count(files.pairs, quality.pairs as u64);
+        Ok(quality.pairs)
     }
 }

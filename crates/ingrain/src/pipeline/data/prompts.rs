@@ -21,6 +21,7 @@ impl DataStages<'_> {
             },
         };
         prompts.extend(self.general()?);
+        let prompts = self.without_heldout(prompts)?;
         let plan = self.stages.plan("prompts")?.json("prompts", &prompts)?;
         let plan = plan.writes(["prompts.jsonl"]);
         self.stages.stage(manifest, &plan, |stage| {
