@@ -89,7 +89,12 @@ async function ask(side) {
     if (!response.ok) throw new Error(await failure(response));
     await readStream(response, (object) => {
       if (object.error) throw new Error(object.error.message);
-      text += object.choices[0]?.delta?.content ?? "";
+      const choice = object.choices[0];
+      text += choice?.delta?.content ?? "";
+      if (choice?.finish_reason === "length") {
+        turn.classList.add("cut");
+        turn.dataset.cut = `cut off at ${body.max_tokens} tokens`;
+      }
       turn.textContent = text || "\u2026";
       const log = find(`${side.name}-log`);
       log.scrollTop = log.scrollHeight;
@@ -101,7 +106,9 @@ async function ask(side) {
       turn.textContent = `${text}\n[${error.message}]`.trim();
     }
   }
-  side.turns.push({ role: "assistant", content: text });
+  // A question that got no answer is no part of the conversation.
+  if (text) side.turns.push({ role: "assistant", content: text });
+  else side.turns.pop();
 }
 
 async function send(event) {

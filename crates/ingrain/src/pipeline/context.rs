@@ -4,6 +4,7 @@ use ingrain_chat::{Account, Prices, Spent};
 use ingrain_constitution::PromptSet;
 use ingrain_lm::LocalModel;
 use ingrain_run::{Interrupt, Manifest, Observer, RunDir, StagePlan, StageRun};
+use ingrain_steering::ControlVector;
 
 use super::{Stages, Teacher};
 use crate::answerer::{Answerer, Opening};
@@ -23,6 +24,8 @@ pub(crate) struct Context<'a> {
     pub(super) student: Option<Answerer>,
     pub(super) purse: Purse,
     pub(super) device: &'a str,
+    /// What the recipe's monitor reads along.
+    pub(super) direction: Option<ControlVector>,
 }
 
 /// A teacher that the caller gave, or one that was opened for this run.

@@ -10,6 +10,7 @@ mod persona;
 mod stages;
 mod subset;
 mod training;
+mod watch;
 
 pub(crate) use context::{Context, OpenTeacher, Purse};
 pub(crate) use data::DataStages;
@@ -27,6 +28,7 @@ use ingrain_run::{
     Interrupt, Manifest, Observer, RunDir, StageSummary, Summary, peak_rss_bytes, write_atomic,
     write_json_atomic,
 };
+use ingrain_steering::ControlVector;
 use serde_json::json;
 
 use crate::answerer::Opening;
@@ -131,6 +133,7 @@ impl Pipeline<'_> {
         let mut model = LocalModel::load(&files, &device)?;
         model.interrupt = self.interrupt.clone();
         self.set_facts(&mut manifest, &model)?;
+        let direction = self.direction(&model)?;
         let purse = Purse::of(&self.recipe)?;
         let opening = Opening {
             out: run.path(),
@@ -162,8 +165,17 @@ impl Pipeline<'_> {
             student,
             purse,
             device: &self.device,
+            direction,
         };
         Ok((context, manifest))
+    }
+
+    /// The control vector that the recipe's monitor names; an error if it is another model's.
+    fn direction(&self, model: &LocalModel) -> Result<Option<ControlVector>, PipelineError> {
+        let Some(path) = &self.recipe.monitor.vector else { return Ok(None) };
+        let vector = ControlVector::load(path)?;
+        vector.steering(&model.model, 1.0)?;
+        Ok(Some(vector))
     }
 
     /// What the manifest says of the run as a whole.
