@@ -44,11 +44,15 @@ function title(side) {
 function show(side, role, text) {
   const turn = document.createElement("div");
   turn.className = `turn ${role}`;
+  find(`${side.name}-log`).append(turn);
+  write(side, turn, text);
+  return turn;
+}
+
+function write(side, turn, text) {
   turn.textContent = text;
   const log = find(`${side.name}-log`);
-  log.append(turn);
   log.scrollTop = log.scrollHeight;
-  return turn;
 }
 
 // Calls `onObject` for each event of a stream.
@@ -95,15 +99,13 @@ async function ask(side) {
         turn.classList.add("cut");
         turn.dataset.cut = `cut off at ${body.max_tokens} tokens`;
       }
-      turn.textContent = text || "\u2026";
-      const log = find(`${side.name}-log`);
-      log.scrollTop = log.scrollHeight;
+      write(side, turn, text || "\u2026");
     });
-    turn.textContent = text;
+    write(side, turn, text);
   } catch (error) {
     if (error.name !== "AbortError") {
       turn.classList.add("failed");
-      turn.textContent = `${text}\n[${error.message}]`.trim();
+      write(side, turn, `${text}\n[${error.message}]`.trim());
     }
   }
   // A question that got no answer is no part of the conversation.
