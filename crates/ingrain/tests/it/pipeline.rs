@@ -276,7 +276,7 @@ fn a_control_vector_of_another_model_is_refused_before_anything_runs() {
     let dir = tempfile::tempdir().expect("a directory");
     let recipe = watched(dir.path(), 7);
     let error = tiny::run(dir.path(), recipe, &Silent, &Interrupt::new()).expect_err("too narrow");
-    assert!(error.to_string().contains('7'), "{error}");
+    assert!(error.to_string().contains("7 values"), "{error}");
     assert!(!dir.path().join("run/prompts.jsonl").exists(), "no stage ran");
     let zero = ingrain::Recipe::parse("monitor: {every_steps: 0}", "my.yaml").expect_err("zero");
     assert!(zero.to_string().contains("monitor.every_steps"), "{zero}");
