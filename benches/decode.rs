@@ -7,6 +7,7 @@
 //! ```sh
 //! cargo bench -p ingrain --bench decode -- 3
 //! cargo bench -p ingrain --bench decode -- 3 bf16     # products with weights in bf16
+//! cargo bench -p ingrain --bench decode -- 3 --json   # one line for benches/peers/compare.py
 //! ```
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -19,7 +20,8 @@ use burn::tensor::Device;
 use ingrain::chat::Sampling;
 use ingrain::eval::{NEUTRAL_TEXT, perplexity};
 use ingrain::lm::{CausalLm, Generator, LocalModel, ModelFiles, ModelSource, Overlay, Prompt};
-use ingrain::run::{Interrupt, Silent, rss_bytes};
+use ingrain::run::{Interrupt, Silent, peak_rss_bytes};
+use serde::Serialize;
 
 #[global_allocator]
 static ALLOCATOR: support::Counting = support::Counting;
@@ -32,57 +34,98 @@ const LONG: usize = 1000;
 /// Values of the vector that bandwidth is measured on: far larger than any cache.
 const STREAM: usize = 96 << 20;
 
+/// What a run measures.
+#[derive(Serialize)]
+struct Figures {
+    batch_1_tokens_per_sec: f64,
+    batch_16_tokens_per_sec: f64,
+    first_token_of_1000_ms: f64,
+    /// After the three above, which are all that the peers do.
+    peak_rss_bytes: Option<u64>,
+    bandwidth_bytes_per_sec: f64,
+    /// Batch 1 over what bandwidth allows.
+    bandwidth_share: f64,
+    /// Sixteen rows that grow to 512 columns, and what they take beside the weights.
+    full_tokens_per_sec: f64,
+    weight_bytes: usize,
+    kv_bytes: usize,
+    extra_bytes: usize,
+    /// Of a neutral text, against f32 and less 1; nothing in f32.
+    perplexity_change: Option<f64>,
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     support::keep_freed_pages();
+    let asked = |word: &str| std::env::args().any(|arg| arg == word);
+    let figures = measure(support::repetitions(3), asked("bf16"))?;
+    if asked("--json") {
+        println!("{}", serde_json::to_string(&figures)?);
+    } else {
+        figures.print();
+    }
+    Ok(())
+}
+
+fn measure(repetitions: usize, bf16: bool) -> Result<Figures, Box<dyn std::error::Error>> {
     let files = BUILTIN.resolve(&Silent)?;
     let mut model = CausalLm::load(&files, &Device::flex())?;
-    let bf16 = std::env::args().any(|arg| arg == "bf16");
     if bf16 {
         model = model.with_bf16_products()?;
     }
-    let repetitions = support::repetitions(3);
-    let weights = model.num_parameters() * if bf16 { 2 } else { 4 };
     let run = |prompts: usize, tokens: usize, new: usize| {
-        let (mut seconds, mut bytes) = (Vec::new(), 0);
-        for _ in 0..=repetitions {
-            let (took, peak) = support::measure(|| generate(&model, prompts, tokens, new));
-            seconds.push(took);
-            bytes = bytes.max(peak);
-        }
-        // The first round warms up.
-        (support::median(seconds.split_off(1)), bytes)
+        let once = || support::measure(|| generate(&model, prompts, tokens, new)).0;
+        // Warms up.
+        once();
+        support::median((0..repetitions).map(|_| once()).collect())
     };
-    let (one, _) = run(1, PROMPT, NEW);
-    let (sixteen, _) = run(BATCH, PROMPT, NEW);
-    let (first, _) = run(1, LONG, 1);
-    let (full, extra) = measure_full(&model);
+    let (one, sixteen) = (run(1, PROMPT, NEW), run(BATCH, PROMPT, NEW));
+    let first = run(1, LONG, 1);
+    let peak_rss_bytes = peak_rss_bytes();
+    let (full_tokens_per_sec, extra_bytes) = measure_full(&model);
+    let weight_bytes = model.num_parameters() * if bf16 { 2 } else { 4 };
     let bandwidth = bandwidth(repetitions);
-    let allowed = bandwidth / weights as f64;
     let rate_one = NEW as f64 / one;
-    println!("prompts of {PROMPT} tokens, {NEW} new tokens each, median of {repetitions}\n");
-    println!("bandwidth, parallel dot products          {:>10.1} GB/s", bandwidth / 1e9);
-    println!("allowed by bandwidth, batch 1             {allowed:>10.1} tokens/s");
-    println!("batch 1                                   {rate_one:>10.1} tokens/s");
-    println!("  of what bandwidth allows                {:>10.0} %", 100.0 * rate_one / allowed);
-    let rate = (BATCH * NEW) as f64 / sixteen;
-    println!("batch {BATCH}                                  {rate:>10.1} tokens/s");
-    println!("first token of {LONG}                       {:>10.0} ms", 1e3 * first);
-    println!("batch {BATCH} to 512 columns                   {full:>10.1} tokens/s");
     let config = model.config();
-    let kv = BATCH * 512 * config.num_layers * 2 * config.num_kv_heads * config.head_dim * 4;
-    let mb = |bytes: usize| bytes as f64 / 1e6;
-    println!(
-        "weights {:.0} MB, keys and values {:.0} MB, peak beside weights {:.0} MB",
-        mb(weights),
-        mb(kv),
-        mb(extra)
-    );
-    if bf16 {
-        let change = perplexity_change(&files, &model)?;
-        println!("perplexity of a neutral text, against f32 {:>+9.2} %", 100.0 * change);
+    let perplexity_change = bf16.then(|| perplexity_change(&files, &model)).transpose()?;
+    Ok(Figures {
+        batch_1_tokens_per_sec: rate_one,
+        batch_16_tokens_per_sec: (BATCH * NEW) as f64 / sixteen,
+        first_token_of_1000_ms: 1e3 * first,
+        peak_rss_bytes,
+        bandwidth_bytes_per_sec: bandwidth,
+        bandwidth_share: rate_one / (bandwidth / weight_bytes as f64),
+        full_tokens_per_sec,
+        weight_bytes,
+        kv_bytes: BATCH * 512 * config.num_layers * 2 * config.num_kv_heads * config.head_dim * 4,
+        extra_bytes,
+        perplexity_change,
+    })
+}
+
+impl Figures {
+    fn print(&self) {
+        let mb = |bytes: usize| bytes as f64 / 1e6;
+        let allowed = self.batch_1_tokens_per_sec / self.bandwidth_share;
+        println!("prompts of {PROMPT} tokens, {NEW} new tokens each\n");
+        for (what, value, unit) in [
+            ("bandwidth, parallel dot products", self.bandwidth_bytes_per_sec / 1e9, "GB/s"),
+            ("allowed by bandwidth, batch 1", allowed, "tokens/s"),
+            ("batch 1", self.batch_1_tokens_per_sec, "tokens/s"),
+            ("  of what bandwidth allows", 100.0 * self.bandwidth_share, "%"),
+            ("batch 16", self.batch_16_tokens_per_sec, "tokens/s"),
+            ("first token of 1000", self.first_token_of_1000_ms, "ms"),
+            ("batch 16 to 512 columns", self.full_tokens_per_sec, "tokens/s"),
+            ("weights", mb(self.weight_bytes), "MB"),
+            ("keys and values of 16 rows of 512", mb(self.kv_bytes), "MB"),
+            ("peak beside the weights", mb(self.extra_bytes), "MB"),
+        ] {
+            println!("{what:<40}{value:>10.1} {unit}");
+        }
+        if let Some(change) = self.perplexity_change {
+            let what = "perplexity of a neutral text, against f32";
+            println!("{what:<40}{:>+10.2} %", 100.0 * change);
+        }
     }
-    println!("resident {:.0} MB", rss_bytes().map_or(f64::NAN, |bytes| bytes as f64 / 1e6));
-    Ok(())
 }
 
 /// By how much `model` finds a neutral text less likely than the same weights in f32.

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! What to expect: a prompt; a reply of each guise that is switched on, in seconds each. Each keeps a
-//! history of its own. `/help` lists the switches.
+//! history of its own; a conversation that no longer fits the context is said, never shortened. `/help` lists
+//! the switches.
 
 #![expect(clippy::print_stdout, reason = "a chat writes its replies")]
 
@@ -108,7 +109,11 @@ impl Chat {
                         println!("  {problem}; /help lists the switches");
                     }
                 }
-                None => self.answer(line)?,
+                None => {
+                    if let Err(problem) = self.answer(line) {
+                        println!("  {problem}");
+                    }
+                }
             }
         }
     }

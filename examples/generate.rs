@@ -15,8 +15,9 @@ mod support;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ingrain::chat::{Message, Sampling};
+use ingrain::chat::{FinishReason, Message, Sampling};
 use ingrain::lm::{Generation, Prompt};
+use ingrain::run::{Event, Observer};
 use serde_json::json;
 
 /// Generate text with a model
@@ -38,7 +39,7 @@ struct Args {
     greedy: bool,
     #[command(flatten)]
     sampling: support::SamplingArgs,
-    /// Print one JSON object: text, prompt_token_ids, token_ids, logprobs
+    /// Print one JSON object: text, prompt_token_ids, token_ids, logprobs, finish (stop or length)
     #[arg(long)]
     json: bool,
 }
@@ -46,7 +47,8 @@ struct Args {
 fn main() -> ExitCode {
     support::run(|| {
         let args = Args::parse();
-        let model = args.model.load(&support::Terminal::new())?;
+        let terminal = support::Terminal::new();
+        let model = args.model.load(&terminal)?;
         let ids = if args.raw {
             model.tokenizer.encode(&args.prompt, true)?
         } else {
@@ -65,10 +67,20 @@ fn main() -> ExitCode {
         model.generate(std::slice::from_ref(&prompt), &mut |_, done| result = Some(done))?;
         let generation = result.ok_or_else(|| anyhow::anyhow!("nothing was generated"))?;
         let text = model.text(&generation, &[])?;
+        if generation.finish == FinishReason::Length {
+            let count = generation.token_ids.len();
+            let limit = match count < prompt.sampling.max_new_tokens {
+                true => "the end of the context",
+                false => "--max-new-tokens",
+            };
+            let message = format!("cut off after {count} tokens by {limit}");
+            terminal.on_event(&Event::Note { stage: "generate".into(), message });
+        }
         if args.json {
             let object = json!({
                 "text": text, "prompt_token_ids": prompt.ids,
                 "token_ids": generation.token_ids, "logprobs": generation.logprobs,
+                "finish": generation.finish,
             });
             println!("{object}");
         } else {

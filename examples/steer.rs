@@ -168,11 +168,7 @@ impl Lab<'_> {
         let read = |monitor: &ProjectionMonitor, replies: &[String], with, steering| {
             let mut texts: Vec<(Vec<u32>, Range<usize>)> = Vec::new();
             for (question, reply) in questions.iter().zip(replies) {
-                let Contrast { with: long, without, continuation } =
-                    Contrast::new(self.model, self.system, question, reply)?;
-                let prompt = if with { long } else { without };
-                let ids = [prompt.as_slice(), &continuation].concat();
-                texts.push((ids.clone(), prompt.len()..ids.len()));
+                texts.push(Contrast::new(self.model, self.system, question, reply)?.text(with));
             }
             let texts: Vec<(&[u32], Range<usize>)> =
                 texts.iter().map(|(ids, range)| (ids.as_slice(), range.clone())).collect();

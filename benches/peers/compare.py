@@ -3,10 +3,12 @@
     python compare.py BASE_DIR                       # all tables
     python compare.py BASE_DIR dpo sft --write       # two of them, into docs/PERFORMANCE.md
     python compare.py BASE_DIR sizes --step sft
+    python compare.py BASE_DIR decode --gguf base.f16.gguf --gguf base.q8_0.gguf
 
 `dpo` and `sft`: a training step beside TRL and a lean PyTorch loop. `sizes`: the same over batch sizes,
 lengths and ranks. `logprob`: the selective log-probability beside plain Burn, PyTorch and Liger.
-`roofline`: the share of the bare matrix-product rate. `scaling`: exponents of time and memory.
+`decode`: rates of generation beside transformers and, for each GGUF file, llama.cpp. `roofline`: the
+share of the bare matrix-product rate. `scaling`: exponents of time and memory.
 
 Each round runs every contestant once, in turn, in a process of its own; the first step of a process is
 left out. Medians over all rounds; the peak is the largest resident set of any round. Nothing else
@@ -17,6 +19,7 @@ commit.
 import argparse
 import sys
 
+import decoding
 import processes
 import tables
 from document import write
@@ -27,6 +30,7 @@ TABLES = {
     "sft": lambda args: tables.step("sft", args),
     "sizes": tables.sizes,
     "logprob": tables.logprob,
+    "decode": decoding.table,
     "roofline": lambda args: processes.bench_text("roofline", str(args.repetitions)),
     "scaling": lambda args: processes.bench_text("scaling", str(args.steps), "f32", "bf16"),
 }
@@ -43,6 +47,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", help="contestants by name; all if absent")
     parser.add_argument("--step", choices=["dpo", "sft"], default="dpo", help="whose sizes vary")
     parser.add_argument("--grid", action="store_true", help="logprob over tokens x vocabulary x width")
+    parser.add_argument("--gguf", action="append", default=[], help="the same model for llama.cpp, named NAME.TYPE.gguf")
     parser.add_argument("--write", action="store_true", help="into docs/PERFORMANCE.md")
     add_shape(parser)
     args = parser.parse_args()

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -41,4 +42,5 @@ def measure(generate: Callable[[list[list[int]], int], None], repetitions: int) 
 
 
 def report(name: str, args: argparse.Namespace, figures: dict[str, float]) -> None:
-    print(json.dumps({"peer": name, "dtype": args.dtype, "threads": args.threads} | figures))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"peer": name, "dtype": args.dtype, "threads": args.threads, "peak_rss_bytes": peak} | figures))

@@ -30,7 +30,7 @@ def machine() -> str:
 def taken() -> str:
     lock = tomllib.loads((ROOT / "Cargo.lock").read_text())
     burn = next(package["version"] for package in lock["package"] if package["name"] == "burn")
-    packages = versions("torch", "transformers", "peft", "trl", "liger-kernel")
+    packages = versions("torch", "transformers", "peft", "trl", "liger-kernel", "xllamacpp")
     peers = ", ".join(f"{name} {number}" for name, number in packages.items())
     commit = output("git", "rev-parse", "--short", "HEAD")
     if output("git", "status", "--porcelain", "--untracked-files=no", "--", ":!docs"):
@@ -44,7 +44,8 @@ def write(name: str, table: str) -> None:
     page = PAGE.read_text()
     begin, end = f"<!-- bench:{name} -->", f"<!-- /bench:{name} -->"
     name_of_script = pathlib.Path(sys.argv[0]).name
-    command = f"python benches/peers/{name_of_script} BASE_DIR {shlex.join(sys.argv[2:])}"
+    words = [pathlib.Path(word).name if os.sep in word else word for word in sys.argv[2:]]
+    command = f"python benches/peers/{name_of_script} BASE_DIR {shlex.join(words)}"
     block = f"{begin}\n`{command}`: {taken()}\n\n{table}\n{end}"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not pattern.search(page):

@@ -3,8 +3,10 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use ingrain::chat::{Message, Role, Sampling};
-use ingrain::lm::{Adapter, CausalLm, Generator, LocalModel, Overlay, Prompt, ReplyText, Variant};
+use ingrain::chat::{FinishReason, Message, Role, Sampling};
+use ingrain::lm::{
+    Adapter, CausalLm, Generation, Generator, LocalModel, Overlay, Prompt, ReplyText, Variant,
+};
 use ingrain::run::Interrupt;
 use ingrain::steering::ControlVector;
 
@@ -109,32 +111,37 @@ impl Guise {
             let _ = std::io::stdout().flush();
             failed
         };
-        generator(model).run(&[prompt], &show, &mut |_, _| {})?;
+        let mut end = "";
+        generator(model).run(&[prompt], &show, &mut |_, generation| end = ending(&generation))?;
         let mut reply = reply.into_inner();
         reply.finish()?;
-        print!("{}", reply.take_new());
-        self.turns.push(Message::assistant(reply.text()));
+        print!("{}{end}", reply.take_new());
+        self.note(text, reply.text());
         Ok(())
     }
 
-    /// Notes what was said, and makes it a prompt.
-    fn ask(
-        &mut self,
-        model: &LocalModel,
-        text: &str,
-        sampling: &Sampling,
-    ) -> anyhow::Result<Prompt> {
-        self.turns.push(Message::user(text));
+    /// The conversation so far with what is said now, as a prompt.
+    fn ask(&self, model: &LocalModel, text: &str, sampling: &Sampling) -> anyhow::Result<Prompt> {
         let system = self.system.iter().map(Message::system);
-        let messages: Vec<Message> = system.chain(self.turns.iter().cloned()).collect();
-        let prompt = model.prompt_ids(&messages).map(|ids| Prompt {
-            variant: Some(self.variant.clone()),
-            ..Prompt::new(ids, sampling.clone())
-        });
-        if prompt.is_err() {
-            self.turns.pop();
-        }
-        Ok(prompt?)
+        let said = self.turns.iter().cloned().chain([Message::user(text)]);
+        let ids = model.prompt_ids(&system.chain(said).collect::<Vec<_>>())?;
+        let what = format!("the conversation with {} and one new token", self.kind.name());
+        let fits = model.model.check_length(&what, ids.len() + 1);
+        fits.map_err(|error| anyhow::anyhow!("{error}; /clear begins anew"))?;
+        Ok(Prompt { variant: Some(self.variant.clone()), ..Prompt::new(ids, sampling.clone()) })
+    }
+
+    /// Keeps what was said and answered.
+    fn note(&mut self, text: &str, reply: &str) {
+        self.turns.extend([Message::user(text), Message::assistant(reply)]);
+    }
+}
+
+/// What is shown behind a reply that the token limit or the context ended.
+fn ending(generation: &Generation) -> &'static str {
+    match generation.finish {
+        FinishReason::Length => " [cut off]",
+        FinishReason::Stop => "",
     }
 }
 
@@ -149,21 +156,22 @@ pub(crate) fn answer_all(
     for guise in guises.iter_mut() {
         prompts.push(guise.ask(model, text, sampling)?);
     }
-    let mut replies = vec![String::new(); guises.len()];
+    let mut replies = vec![(String::new(), ""); guises.len()];
     let mut failed = None;
     generator(model).run(&prompts, &|_, _| false, &mut |index, generation| match model
         .text(&generation, &[])
     {
-        Ok(text) => replies[index] = text,
+        Ok(text) => replies[index] = (text, ending(&generation)),
         Err(error) => failed = Some(error),
     })?;
     if let Some(error) = failed {
         return Err(error.into());
     }
-    for (guise, reply) in guises.iter_mut().zip(&replies) {
-        guise.turns.push(Message::assistant(reply));
+    for (guise, (reply, _)) in guises.iter_mut().zip(&replies) {
+        guise.note(text, reply);
     }
-    Ok(guises.iter().map(|guise| guise.kind.name()).zip(replies).collect())
+    let shown = replies.into_iter().map(|(reply, end)| format!("{reply}{end}"));
+    Ok(guises.iter().map(|guise| guise.kind.name()).zip(shown).collect())
 }
 
 fn generator(model: &LocalModel) -> Generator<'_> {

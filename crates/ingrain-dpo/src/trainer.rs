@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ingrain_lm::{CausalLm, Policy};
-use ingrain_train::{Parameters, TrainRun, Trained, fit};
+use ingrain_train::{ExampleSize, Objective, Parameters, TrainError, TrainRun, Trained, fit};
 
 use crate::reference::sizes;
 use crate::{
@@ -42,7 +42,26 @@ impl DpoTrainer<'_> {
         initial: P,
         run: &TrainRun<'_>,
     ) -> Result<Trained<P>, DpoError> {
-        self.train(None, initial, run)
+        self.train(None, initial, run, self.training_loop(run))
+    }
+
+    /// As [`fit`](Self::fit), with a loop of the caller's: it is given the objective, the sizes of its
+    /// examples and the parameters to begin with. `ingrain_train::fit` on an objective that watches this one
+    /// is such a loop.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub fn fit_through<P: Policy + Parameters>(
+        &self,
+        initial: P,
+        run: &TrainRun<'_>,
+        training_loop: impl FnOnce(
+            &dyn Objective<P>,
+            Vec<ExampleSize>,
+            P,
+        ) -> Result<Trained<P>, TrainError>,
+    ) -> Result<Trained<P>, DpoError> {
+        self.train(None, initial, run, training_loop)
     }
 
     /// As [`fit`](Self::fit), with a loss of one's own in place of `config.losses`; `config.beta` stays
@@ -72,7 +91,15 @@ impl DpoTrainer<'_> {
         initial: P,
         run: &TrainRun<'_>,
     ) -> Result<Trained<P>, DpoError> {
-        self.train(Some((loss, settings)), initial, run)
+        self.train(Some((loss, settings)), initial, run, self.training_loop(run))
+    }
+
+    /// The loop as it is.
+    fn training_loop<P: Parameters>(
+        &self,
+        run: &TrainRun<'_>,
+    ) -> impl FnOnce(&dyn Objective<P>, Vec<ExampleSize>, P) -> Result<Trained<P>, TrainError> {
+        move |objective, sizes, initial| fit(objective, sizes, initial, &self.config.training, run)
     }
 
     fn train<P: Policy + Parameters>(
@@ -80,6 +107,11 @@ impl DpoTrainer<'_> {
         own: Option<(WeightedSum, &str)>,
         initial: P,
         run: &TrainRun<'_>,
+        training_loop: impl FnOnce(
+            &dyn Objective<P>,
+            Vec<ExampleSize>,
+            P,
+        ) -> Result<Trained<P>, TrainError>,
     ) -> Result<Trained<P>, DpoError> {
         self.config.validate()?;
         let (config, pairs) = (self.config, self.pairs);
@@ -105,6 +137,6 @@ impl DpoTrainer<'_> {
         if let Some((loss, settings)) = own {
             objective = objective.with_loss(loss, settings);
         }
-        Ok(fit(&objective, sizes(&examples), initial.untracked(), &config.training, run)?)
+        Ok(training_loop(&objective, sizes(&examples), initial.untracked())?)
     }
 }

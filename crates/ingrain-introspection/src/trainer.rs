@@ -1,7 +1,7 @@
 //! The introspection stage's training.
 
 use ingrain_lm::{CausalLm, Policy};
-use ingrain_train::{Parameters, TrainRun, Trained, fit};
+use ingrain_train::{ExampleSize, Objective, Parameters, TrainError, TrainRun, Trained, fit};
 
 use crate::{IntrospectionError, SftConfig, SftObjective, TokenizedTranscript};
 
@@ -30,11 +30,31 @@ impl SftTrainer<'_> {
         initial: P,
         run: &TrainRun<'_>,
     ) -> Result<Trained<P>, IntrospectionError> {
+        let training = &self.config.training;
+        self.fit_through(initial, |objective, sizes, initial| {
+            fit(objective, sizes, initial, training, run)
+        })
+    }
+
+    /// As [`fit`](Self::fit), with a loop of the caller's: it is given the objective, the sizes of its
+    /// examples and the parameters to begin with. `ingrain_train::fit` on an objective that watches this one
+    /// is such a loop.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub fn fit_through<P: Policy + Parameters>(
+        &self,
+        initial: P,
+        training_loop: impl FnOnce(
+            &dyn Objective<P>,
+            Vec<ExampleSize>,
+            P,
+        ) -> Result<Trained<P>, TrainError>,
+    ) -> Result<Trained<P>, IntrospectionError> {
         self.config.validate()?;
         let (base, transcripts) = (self.base, self.transcripts);
         let model = &self.model.clone().recomputing(self.config.training.recompute_blocks);
         let objective = SftObjective { model, base, transcripts };
-        let training = &self.config.training;
-        Ok(fit(&objective, objective.sizes(), initial.untracked(), training, run)?)
+        Ok(training_loop(&objective, objective.sizes(), initial.untracked())?)
     }
 }

@@ -40,8 +40,9 @@ impl Contrast {
         })
     }
 
-    /// Prompt and continuation, and which of the tokens are the continuation's.
-    fn text(&self, with: bool) -> (Vec<u32>, Range<usize>) {
+    /// One of the prompts with the continuation, and which of the tokens are the continuation's.
+    #[must_use]
+    pub fn text(&self, with: bool) -> (Vec<u32>, Range<usize>) {
         let prompt = if with { &self.with } else { &self.without };
         let ids = [prompt.as_slice(), &self.continuation].concat();
         let range = prompt.len()..ids.len();

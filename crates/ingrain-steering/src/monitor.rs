@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use ingrain_lm::{Adapter, CausalLm, Overlay};
 use ingrain_train::{Cost, Metrics, Objective, Statistics, TrainError};
 
 use crate::direction::dot;
-use crate::{ControlVector, SteeringError};
+use crate::{Contrast, ControlVector, SteeringError};
 
 /// Where texts lie along the directions of a [`ControlVector`].
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +32,30 @@ impl ProjectionMonitor {
     #[must_use]
     pub fn new(vector: ControlVector) -> Self {
         Self { vector, anchors: None }
+    }
+
+    /// A monitor along `vector` whose marks 0 and 1 stand where `model` has the continuations of
+    /// `contrasts` without and with the prompt that asks for the character.
+    ///
+    /// # Errors
+    /// [`SteeringError::NoContrasts`] if there is no token to read; otherwise as [`read`](Self::read).
+    pub fn between(
+        vector: ControlVector,
+        model: &CausalLm,
+        contrasts: &[Contrast],
+    ) -> Result<Self, SteeringError> {
+        let monitor = Self::new(vector);
+        let read = |with: bool| {
+            let texts: Vec<_> = contrasts.iter().map(|contrast| contrast.text(with)).collect();
+            let texts: Vec<(&[u32], Range<usize>)> =
+                texts.iter().map(|(ids, range)| (ids.as_slice(), range.clone())).collect();
+            monitor.read(model, &texts, None)
+        };
+        let (plain, prompted) = (read(false)?, read(true)?);
+        if plain.tokens == 0 {
+            return Err(SteeringError::NoContrasts);
+        }
+        Ok(monitor.with_anchors(plain, prompted))
     }
 
     /// Puts the marks 0 and 1 where replies of the plain model and of the prompted one lie.
@@ -106,8 +129,8 @@ impl Projection {
 
 /// An objective that reports, beside its own metrics, where some texts lie as training goes on.
 ///
-/// Every so many costs it reads the texts under the adapter at hand and adds the metric `projection`: the
-/// position between the monitor's anchors, or without anchors the mean component.
+/// Every so many steps, and after the last, it reads the texts under the adapter at hand and reports
+/// `projection`: the position between the monitor's anchors, or without anchors the mean component.
 pub struct Monitored<'a> {
     /// What is trained on; its costs and its fingerprint stay as they are.
     pub objective: &'a dyn Objective<Adapter>,
@@ -116,48 +139,14 @@ pub struct Monitored<'a> {
     /// The model that the adapter belongs to.
     pub model: &'a CausalLm,
     /// Texts with the tokens that count.
-    pub texts: Vec<(Vec<u32>, Range<usize>)>,
-    /// Costs from one reading to the next; at least 1.
-    pub every: u64,
-    costs: AtomicU64,
-}
-
-impl<'a> Monitored<'a> {
-    /// `objective`, with a reading of `texts` every `every` costs, the first included.
-    #[must_use]
-    pub fn new(
-        objective: &'a dyn Objective<Adapter>,
-        monitor: &'a ProjectionMonitor,
-        model: &'a CausalLm,
-        texts: Vec<(Vec<u32>, Range<usize>)>,
-        every: u64,
-    ) -> Self {
-        Self { objective, monitor, model, texts, every, costs: AtomicU64::new(0) }
-    }
-}
-
-impl Monitored<'_> {
-    /// Adds a reading to a cost, if one is due.
-    fn watched(&self, mut cost: Cost, parameters: &Adapter) -> Result<Cost, TrainError> {
-        let number = self.costs.fetch_add(1, Ordering::Relaxed);
-        if !number.is_multiple_of(self.every.max(1)) {
-            return Ok(cost);
-        }
-        let texts: Vec<(&[u32], Range<usize>)> =
-            self.texts.iter().map(|(ids, wanted)| (ids.as_slice(), wanted.clone())).collect();
-        // A tracked pass without a backward would leak.
-        let plain = parameters.untracked();
-        let read = self.monitor.read(self.model, &texts, Some(&plain));
-        let read = read.map_err(TrainError::objective)?;
-        let figure = self.monitor.position(&read).unwrap_or_else(|| read.mean());
-        cost.metrics.add("projection", figure, 1.0);
-        Ok(cost)
-    }
+    pub texts: &'a [(Vec<u32>, Range<usize>)],
+    /// Steps from one reading to the next; at least 1.
+    pub every_steps: u64,
 }
 
 impl Objective<Adapter> for Monitored<'_> {
     fn cost(&self, examples: &[usize], parameters: &Adapter) -> Result<Cost, TrainError> {
-        self.watched(self.objective.cost(examples, parameters)?, parameters)
+        self.objective.cost(examples, parameters)
     }
 
     fn statistics(&self, examples: &[usize], parameters: &Adapter) -> Result<Metrics, TrainError> {
@@ -174,7 +163,25 @@ impl Objective<Adapter> for Monitored<'_> {
         parameters: &Adapter,
         statistics: &Statistics,
     ) -> Result<Cost, TrainError> {
-        self.watched(self.objective.cost_given(examples, parameters, statistics)?, parameters)
+        self.objective.cost_given(examples, parameters, statistics)
+    }
+
+    fn after_step(
+        &self,
+        step: u64,
+        total: u64,
+        parameters: &Adapter,
+    ) -> Result<Metrics, TrainError> {
+        let mut metrics = self.objective.after_step(step, total, parameters)?;
+        if step.is_multiple_of(self.every_steps.max(1)) || step == total {
+            let texts: Vec<(&[u32], Range<usize>)> =
+                self.texts.iter().map(|(ids, wanted)| (ids.as_slice(), wanted.clone())).collect();
+            let read = self.monitor.read(self.model, &texts, Some(parameters));
+            let read = read.map_err(TrainError::objective)?;
+            let figure = self.monitor.position(&read).unwrap_or_else(|| read.mean());
+            metrics.add("projection", figure, 1.0);
+        }
+        Ok(metrics)
     }
 
     fn example_name(&self, example: usize) -> String {

@@ -123,6 +123,7 @@ pub fn fit<P: Parameters>(
 
             let mut metrics = summed.metrics.means();
             let seconds = started.elapsed().as_secs_f64();
+            metrics.extend(objective.after_step(step, total, &state.parameters)?.means());
             metrics.insert("tokens_per_sec".to_owned(), summed.tokens as f64 / seconds);
             metrics.insert("loss".to_owned(), loss);
             metrics.insert("learning_rate".to_owned(), learning_rate);

@@ -52,6 +52,15 @@ pub trait Objective<P = Adapter>: Sync {
         self.cost(examples, parameters)
     }
 
+    /// Figures to report after a step beside those of its costs, read from plain parameters. `total` is how
+    /// many steps the run has. They change nothing that is trained.
+    ///
+    /// # Errors
+    /// As [`cost`](Self::cost).
+    fn after_step(&self, _step: u64, _total: u64, _parameters: &P) -> Result<Metrics, TrainError> {
+        Ok(Metrics::default())
+    }
+
     /// Name of an example for messages.
     fn example_name(&self, example: usize) -> String {
         format!("#{example}")

@@ -76,7 +76,8 @@ pub use persona::{Persona, PersonaPart};
 pub use pipeline::{Pipeline, Teacher};
 pub use recipe::{
     ChosenReplies, Critic, CritiqueRecipe, DataRecipe, EvaluationRecipe, GeneralPrompts,
-    IntrospectionRecipe, MergeRecipe, Recipe, RejectedReplies, StartFrom, TrainingPrecision,
+    IntrospectionRecipe, MergeRecipe, MonitorRecipe, Recipe, RejectedReplies, StartFrom,
+    TrainingPrecision,
 };
 pub use serving::LocalEngine;
 pub use steered::{Steered, SteeringRecipe};

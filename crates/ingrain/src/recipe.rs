@@ -1,6 +1,7 @@
 //! The recipe: every number of a run, in one file.
 
 mod data;
+mod monitor;
 mod start;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::{IntrospectionAuthor, IntrospectionBase, IntrospectionTexts, Pipeline
 pub use data::{
     ChosenReplies, Critic, CritiqueRecipe, DataRecipe, GeneralPrompts, RejectedReplies,
 };
+pub use monitor::MonitorRecipe;
 pub use start::StartFrom;
 
 const QUICK: &str = include_str!("../recipes/quick.yaml");
@@ -54,6 +56,8 @@ pub struct Recipe {
     pub introspection: IntrospectionRecipe,
     /// On-policy distillation, where a comparison asks for it; no part of the method.
     pub on_policy: OnPolicyConfig,
+    /// What is read while adapters train. Default nothing.
+    pub monitor: MonitorRecipe,
     /// Weights of the two adapters in the persona.
     pub merge: MergeRecipe,
     /// Evaluation after training.
@@ -81,6 +85,7 @@ impl Default for Recipe {
             distillation: DpoConfig::default(),
             introspection: IntrospectionRecipe::default(),
             on_policy: OnPolicyConfig::default(),
+            monitor: MonitorRecipe::default(),
             merge: MergeRecipe::default(),
             evaluation: EvaluationRecipe::default(),
             fidelity: DataFidelity::default(),
@@ -271,6 +276,7 @@ impl Recipe {
                 expansion.questions_per_assertion,
             )?;
         }
+        self.monitor.validate()?;
         self.lora.projections().map_err(|e| format!("lora: {e}"))?;
         self.distillation.validate().map_err(|e| format!("distillation: {e}"))?;
         self.introspection.sft.validate().map_err(|e| format!("introspection.sft: {e}"))?;

@@ -16,6 +16,16 @@ struct Curve {
     metrics: &'static [(&'static str, &'static str)],
 }
 
+/// What the recipe's monitor reads, where it has one.
+const PROJECTION: Curve = Curve {
+    id: "projection",
+    title: "",
+    unit: "position",
+    caption: "Where the student's replies lie: 0 as the untrained model reads them, 1 as it does behind the \
+              constitution.",
+    metrics: &[("projection", "projection")],
+};
+
 const CURVES: &[(&str, &[Curve])] = &[
     (
         "distillation",
@@ -54,17 +64,21 @@ const CURVES: &[(&str, &[Curve])] = &[
                     ("loss_squared_log_ratio", "squared log-ratio"),
                 ],
             },
+            Curve { title: "Distillation: along the persona direction", ..PROJECTION },
         ],
     ),
     (
         "introspection",
-        &[Curve {
-            id: "loss",
-            title: "Introspection: loss",
-            unit: "nats a token",
-            caption: "Cross-entropy on the turns that the model wrote itself.",
-            metrics: &[("loss", "loss")],
-        }],
+        &[
+            Curve {
+                id: "loss",
+                title: "Introspection: loss",
+                unit: "nats a token",
+                caption: "Cross-entropy on the turns that the model wrote itself.",
+                metrics: &[("loss", "loss")],
+            },
+            Curve { title: "Introspection: along the persona direction", ..PROJECTION },
+        ],
     ),
 ];
 

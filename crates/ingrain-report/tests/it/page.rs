@@ -37,6 +37,23 @@ fn a_finished_run_is_shown_with_all_that_it_left() {
 }
 
 #[test]
+fn a_monitored_run_shows_where_its_replies_lay() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let run = made_up::run(dir.path(), "first", &PLAIN);
+    let title = "Distillation: along the persona direction";
+    let page = || Report::open(&[&run]).expect("a run").html().expect("a page");
+    assert!(!page().contains(title), "nothing was read");
+    let lines: Vec<String> = (1..=20)
+        .map(|step| match step % 10 {
+            0 => format!(r#"{{"step": {step}, "loss": 0.5, "projection": 0.{step}}}"#),
+            _ => format!(r#"{{"step": {step}, "loss": 0.5}}"#),
+        })
+        .collect();
+    fs::write(run.join("distillation/train.jsonl"), lines.join("\n") + "\n").expect("written");
+    check(&page(), &[title]);
+}
+
+#[test]
 fn the_page_is_one_file_that_loads_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let run = made_up::run(dir.path(), "first", &PLAIN);

@@ -44,11 +44,15 @@ function title(side) {
 function show(side, role, text) {
   const turn = document.createElement("div");
   turn.className = `turn ${role}`;
+  find(`${side.name}-log`).append(turn);
+  write(side, turn, text);
+  return turn;
+}
+
+function write(side, turn, text) {
   turn.textContent = text;
   const log = find(`${side.name}-log`);
-  log.append(turn);
   log.scrollTop = log.scrollHeight;
-  return turn;
 }
 
 // Calls `onObject` for each event of a stream.
@@ -89,19 +93,24 @@ async function ask(side) {
     if (!response.ok) throw new Error(await failure(response));
     await readStream(response, (object) => {
       if (object.error) throw new Error(object.error.message);
-      text += object.choices[0]?.delta?.content ?? "";
-      turn.textContent = text || "\u2026";
-      const log = find(`${side.name}-log`);
-      log.scrollTop = log.scrollHeight;
+      const choice = object.choices[0];
+      text += choice?.delta?.content ?? "";
+      if (choice?.finish_reason === "length") {
+        turn.classList.add("cut");
+        turn.dataset.cut = `cut off at ${body.max_tokens} tokens`;
+      }
+      write(side, turn, text || "\u2026");
     });
-    turn.textContent = text;
+    write(side, turn, text);
   } catch (error) {
     if (error.name !== "AbortError") {
       turn.classList.add("failed");
-      turn.textContent = `${text}\n[${error.message}]`.trim();
+      write(side, turn, `${text}\n[${error.message}]`.trim());
     }
   }
-  side.turns.push({ role: "assistant", content: text });
+  // A question that got no answer is no part of the conversation.
+  if (text) side.turns.push({ role: "assistant", content: text });
+  else side.turns.pop();
 }
 
 async function send(event) {

@@ -1,4 +1,5 @@
-// The chat page in a real browser: both sides, the dial, hostile text, a stop, a new chat, a narrow window.
+// The chat page in a real browser: both sides, the dial, hostile text, a reply that is cut off, a stop, a new
+// chat, a request that does not fit, dark, a telephone's width.
 //
 // Needs Node with `playwright-core` (npm install playwright-core) and Chromium; CHROMIUM names it
 // (default /usr/bin/chromium). It starts the example on a free port and leaves screenshots in a
@@ -53,6 +54,10 @@ try {
     assert(reply.length > 5, `${side}: ${reply}`);
   }
   await page.screenshot({ path: join(dir, "answered.png") });
+  await page.emulateMedia({ colorScheme: "dark" });
+  await page.screenshot({ path: join(dir, "dark.png") });
+  const fits = () => page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth);
+  assert(await fits(), "nothing reaches beyond the window");
 
   // What a person or a model writes is text, whatever it looks like.
   await say("<img src=x onerror=\"document.title='taken over'\"><script>document.title='taken over'</script>");
@@ -71,14 +76,36 @@ try {
   const [left, right] = await page.locator(".assistant").allTextContents();
   assert.equal(left, right);
 
+  // A reply that ends at the limit says so, and so does a request that is longer than the context.
+  await page.click("#clear");
+  await page.fill("#tokens", "2");
+  await say("Name three colours.");
+  await idle();
+  assert.equal(await page.locator(".assistant.cut").count(), 2);
+  await page.fill("#tokens", "60");
+  await say("and more ".repeat(9000));
+  await idle();
+  for (const refused of await page.locator(".assistant.failed").allTextContents()) assert.match(refused, /context/);
+  assert.equal(await page.locator(".assistant.failed").count(), 2);
+  await page.screenshot({ path: join(dir, "refused.png") });
+  await page.click("#clear");
+  await page.fill("#temperature", "0.7");
+  // The browser reports the two refusals, and nothing else so far.
+  assert.equal(problems.filter((problem) => problem.includes("status of 400")).length, 2);
+  assert.equal(problems.splice(0).length, 2);
+
   // Stopping in mid-stream leaves the page usable.
   await page.fill("#tokens", "2000");
   await say("Tell me a long story.");
   await page.waitForFunction(() => [...document.querySelectorAll(".assistant")].at(-1).textContent.length > 20);
   await page.click("#send");
   await idle();
-  await page.setViewportSize({ width: 420, height: 800 });
-  await page.screenshot({ path: join(dir, "narrow.png") });
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize({ width: 390, height: 844 });
+    await page.screenshot({ path: join(dir, `narrow-${colorScheme}.png`) });
+    assert(await fits(), "nothing reaches beyond the window");
+  }
   assert.deepEqual(problems, []);
   console.log(`ok; screenshots in ${dir}`);
 } finally {

@@ -186,17 +186,25 @@ fn a_watched_objective_keeps_the_figures_of_its_batch() {
     let vector = ControlVector::find(&model, &contrasts, &config(Method::PcaCenter), None).unwrap();
     let monitor = ProjectionMonitor::new(vector);
     let adapter = Adapter::init(&model, &LoraConfig::default(), 1).unwrap();
-    let watched = Monitored::new(&OfTheBatch, &monitor, &model, vec![(ids(9, 12), 4..12)], 1);
+    let texts = [(ids(9, 12), 4..12)];
+    let watched = Monitored {
+        objective: &OfTheBatch,
+        monitor: &monitor,
+        model: &model,
+        texts: &texts,
+        every_steps: 1,
+    };
     let batch = watched.statistics(&[0, 1, 2], &adapter).unwrap().means();
     let given = watched.carry(&Statistics::new(), batch);
     assert_eq!(given["figure"], 30.0);
     let cost = |objective: &dyn Objective<Adapter>| {
         let cost = objective.cost_given(&[0], &adapter, &given).unwrap();
-        (cost.loss.into_scalar::<f32>(), cost.metrics.means())
+        let after = objective.after_step(1, 9, &adapter).unwrap();
+        (cost.loss.into_scalar::<f32>(), cost.metrics.means(), after.means())
     };
     let (plain, watched_cost) = (cost(&OfTheBatch), cost(&watched));
-    assert_eq!(plain.0, watched_cost.0);
-    assert!(plain.1.is_empty() && watched_cost.1.contains_key("projection"));
+    assert_eq!((plain.0, &plain.1), (watched_cost.0, &watched_cost.1));
+    assert!(plain.2.is_empty() && watched_cost.2.contains_key("projection"));
     assert_eq!(watched.example_name(3), "example 3");
 }
 
@@ -214,19 +222,39 @@ impl Objective<Adapter> for Nothing {
 }
 
 #[test]
-fn an_objective_is_watched_every_so_many_costs_and_otherwise_left_alone() {
+fn an_objective_is_watched_every_so_many_steps_and_after_the_last_and_otherwise_left_alone() {
     let model = tiny();
     let vector =
         ControlVector::find(&model, &contrasts(), &config(Method::PcaCenter), None).unwrap();
     let monitor = ProjectionMonitor::new(vector);
     let adapter = Adapter::init(&model, &LoraConfig::default(), 1).unwrap();
-    let texts = vec![(ids(9, 12), 4..12)];
-    let watched = Monitored::new(&Nothing, &monitor, &model, texts.clone(), 3);
+    let texts = [(ids(9, 12), 4..12)];
+    let (objective, every_steps) = (&Nothing, 3);
+    let watched =
+        Monitored { objective, monitor: &monitor, model: &model, texts: &texts, every_steps };
     let read = monitor.read(&model, &[(&texts[0].0, 4..12)], Some(&adapter)).unwrap().mean();
-    for number in 0..7 {
-        let means = watched.cost(&[0], &adapter.tracked()).unwrap().metrics.means();
-        let expected = (number % 3 == 0).then_some(&read);
-        assert_eq!(means.get("projection"), expected, "cost {number}");
+    for step in 1..=8 {
+        let cost = watched.cost(&[0], &adapter.tracked()).unwrap();
+        assert!(cost.metrics.means().is_empty());
+        let means = watched.after_step(step, 8, &adapter).unwrap().means();
+        let expected = [3, 6, 8].contains(&step).then_some(&read);
+        assert_eq!(means.get("projection"), expected, "step {step}");
     }
     assert_eq!(watched.fingerprint(), "nothing");
+}
+
+#[test]
+fn anchors_stand_where_the_model_has_the_continuations_without_and_with_the_prompt() {
+    let model = tiny();
+    let contrasts = contrasts();
+    let vector = ControlVector::find(&model, &contrasts, &config(Method::PcaCenter), None).unwrap();
+    let monitor = ProjectionMonitor::between(vector.clone(), &model, &contrasts).unwrap();
+    for (with, expected) in [(false, 0.0), (true, 1.0)] {
+        let texts: Vec<_> = contrasts.iter().map(|contrast| contrast.text(with)).collect();
+        let texts: Vec<_> = texts.iter().map(|(ids, range)| (&ids[..], range.clone())).collect();
+        let position = monitor.position(&monitor.read(&model, &texts, None).unwrap()).unwrap();
+        assert!((position - expected).abs() < 1e-9, "{position}");
+    }
+    let none = ProjectionMonitor::between(vector, &model, &[]);
+    assert!(matches!(none, Err(SteeringError::NoContrasts)));
 }

@@ -9,7 +9,7 @@ use ingrain_dpo::{
     DpoConfig, UnpairedConfig, UnpairedTrainer, split_pairs, tokenize_pairs, tokenize_replies,
 };
 use ingrain_introspection::{
-    LossTurns, OnPolicyDistiller, SftConfig, SftTrainer, distillation_prompts, tokenize_transcripts,
+    LossTurns, OnPolicyDistiller, SftConfig, distillation_prompts, tokenize_transcripts,
 };
 use ingrain_lm::{Adapter, merge_exact};
 use ingrain_run::{StageRun, read_jsonl};
@@ -143,10 +143,10 @@ impl Bench<'_, '_> {
         };
         let (tokenizer, limit) = (&context.model.tokenizer, config.max_length);
         let (transcripts, _) = tokenize_transcripts(transcripts, tokenizer, config.turns, limit)?;
-        let (model, base) = context.trainee(distilled)?;
-        let trainer =
-            SftTrainer { model: &model, base: &base, transcripts: &transcripts, config: &config };
-        let trained = trainer.fit(self.fresh()?, &context.train_run(&name_of(dir), dir, stage))?;
+        let name = name_of(dir);
+        let run = context.train_run(&name, dir, stage);
+        let trained =
+            context.fit_transcripts(&transcripts, &config, distilled, self.fresh()?, &run)?;
         Ok(made(trained, transcripts.len()))
     }
 

@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use ingrain_lm::LocalModel;
 use ingrain_run::RunDir;
+use ingrain_steering::ControlVector;
 
 use super::Stages;
 use super::open::{OpenTeacher, Purse};
@@ -20,6 +21,8 @@ pub(crate) struct Context<'a> {
     pub(super) student: Option<Answerer>,
     pub(super) purse: Purse,
     pub(super) device: &'a str,
+    /// What the recipe's monitor reads along.
+    pub(super) direction: Option<ControlVector>,
 }
 
 impl<'a> Deref for Context<'a> {

@@ -11,6 +11,7 @@ mod persona;
 mod stages;
 mod subset;
 mod training;
+mod watch;
 
 pub(crate) use context::Context;
 pub(crate) use data::DataStages;
@@ -28,6 +29,7 @@ use ingrain_report::Report;
 use ingrain_run::{
     Interrupt, Manifest, Observer, StageSummary, Summary, peak_rss_bytes, write_json_atomic,
 };
+use ingrain_steering::ControlVector;
 use serde_json::json;
 
 use crate::answerer::ReplySource;
@@ -135,6 +137,7 @@ impl Pipeline<'_> {
         let mut model = LocalModel::load(&files, &device)?;
         model.interrupt = self.interrupt.clone();
         manifest.set_fact("model", json!(model.identity))?;
+        let direction = self.direction(&model)?;
         let purse = Purse::of(recipe)?;
         let opening = purse.opening(&run, &self.device, self.observer, &self.interrupt);
         let teacher = OpenTeacher::open(&self.teacher, recipe, persona, &opening)?;
@@ -148,8 +151,17 @@ impl Pipeline<'_> {
             observer: self.observer,
             interrupt: &self.interrupt,
         };
-        let context = Context { stages, model, run, teacher, student, purse, device: &self.device };
+        let device = &self.device;
+        let context = Context { stages, model, run, teacher, student, purse, device, direction };
         Ok((context, manifest))
+    }
+
+    /// The control vector that the recipe's monitor names; an error if it is another model's.
+    fn direction(&self, model: &LocalModel) -> Result<Option<ControlVector>, PipelineError> {
+        let Some(path) = &self.recipe.monitor.vector else { return Ok(None) };
+        let vector = ControlVector::load(path)?;
+        vector.steering(&model.model, 1.0)?;
+        Ok(Some(vector))
     }
 
     /// Whether there will be pairs to measure on: asked for at the end, and better missed now than after the

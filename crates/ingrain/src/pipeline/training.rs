@@ -4,13 +4,14 @@ use std::path::Path;
 
 use ingrain_data::{PreferencePair, Transcript};
 use ingrain_dpo::{DpoConfig, DpoTrainer, TokenizedPair, tokenize_pairs};
-use ingrain_introspection::{SftTrainer, tokenize_transcripts};
+use ingrain_introspection::{SftConfig, SftTrainer, TokenizedTranscript, tokenize_transcripts};
 use ingrain_lm::{Adapter, CausalLm};
 use ingrain_run::{Manifest, StageRun, derive_seed, read_jsonl, sha256_file};
 use ingrain_train::{TrainRun, Trained};
 
 use super::Context;
 use super::subset::nested;
+use super::watch::training_loop;
 use crate::{IntrospectionBase, PipelineError, TrainingPrecision};
 
 impl Context<'_> {
@@ -88,10 +89,8 @@ impl Context<'_> {
                 }
                 IntrospectionBase::Adapter => (None, distilled.clone()),
             };
-            let (model, base) = self.trainee(folded)?;
-            let trainer =
-                SftTrainer { model: &model, base: &base, transcripts: &transcripts, config };
-            let trained = trainer.fit(initial, &self.train_run("introspection", &dir, stage))?;
+            let run = self.train_run("introspection", &dir, stage);
+            let trained = self.fit_transcripts(&transcripts, config, folded, initial, &run)?;
             Ok(trained.parameters.save(&dir, &self.model.identity.source)?)
         })?;
         Ok(Adapter::load(&self.run.file("introspection"), &self.model.model)?)
@@ -131,7 +130,25 @@ impl Context<'_> {
         let cache = reference_cache();
         let trainer =
             DpoTrainer { model: &model, base: &base, pairs, config, reference_cache: Some(&cache) };
-        Ok(trainer.fit(initial, run)?)
+        let watch = self.watch()?;
+        let watched = training_loop(watch.as_ref(), &model, &config.training, run);
+        Ok(trainer.fit_through(initial, run, watched)?)
+    }
+
+    /// Trains `initial` on transcripts, on top of the distilled weights if they are given.
+    pub(crate) fn fit_transcripts(
+        &self,
+        transcripts: &[TokenizedTranscript],
+        config: &SftConfig,
+        distilled: Option<&Adapter>,
+        initial: Adapter,
+        run: &TrainRun<'_>,
+    ) -> Result<Trained<Adapter>, PipelineError> {
+        let (model, base) = self.trainee(distilled)?;
+        let trainer = SftTrainer { model: &model, base: &base, transcripts, config };
+        let watch = self.watch()?;
+        let watched = training_loop(watch.as_ref(), &model, &config.training, run);
+        Ok(trainer.fit_through(initial, watched)?)
     }
 
     /// The model as training computes it, with the distilled adapter folded in if it is given, and the

@@ -64,6 +64,7 @@ fn generate_and_score_agree_on_tokens() {
     let asked = ["--prompt", "Is tea good?", "--greedy", "--max-new-tokens", "4"];
     let reply = json(&run("generate", &[&model[..], &asked].concat()));
     assert_eq!(reply["token_ids"].as_array().map(Vec::len), Some(4));
+    assert_eq!(reply["finish"], "length");
     let scored = ["--prompt", "Is tea good?", "--completion", "Yes."];
     let score = json(&run("score", &[&model[..], &scored].concat()));
     assert_eq!(score["prompt_token_ids"], reply["prompt_token_ids"]);
@@ -86,6 +87,35 @@ fn chat_answers_line_by_line_and_ends_with_the_input() {
     drop(input);
     let printed = succeeded("chat", &child.wait_with_output().expect("ends"));
     holds(&printed, &["[x] trained", "[trained]", "Hello."]);
+}
+
+#[test]
+fn what_is_longer_than_the_context_is_said_and_a_chat_goes_on() {
+    let model = ["--model", &bench().model];
+    let long = "tea ".repeat(9000);
+    let output = example("generate").args(model).args(["--prompt", &long]).output();
+    let output = output.expect("the binary starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("the model's context holds"), "{said}");
+
+    let mut child = example("chat")
+        .args(model)
+        .args(["--max-new-tokens", "3"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut input = child.stdin.take().expect("piped");
+    let lines = format!("{long}\n/base\nHello?\n/all\nHello!\n/history\n");
+    input.write_all(lines.as_bytes()).expect("written");
+    drop(input);
+    let printed = succeeded("chat", &child.wait_with_output().expect("ends"));
+    holds(
+        &printed,
+        &["the model's context holds", "/clear", "every guise is switched off", "you: Hello!"],
+    );
+    assert!(!printed.contains("you: tea") && !printed.contains("you: Hello?"), "{printed}");
 }
 
 #[test]

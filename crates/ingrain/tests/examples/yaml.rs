@@ -39,7 +39,7 @@ fn every_yaml_block_of_the_guides_is_read_by_the_type_that_it_is_for() {
             continue;
         } else if has(&block, "instructions:") {
             RubricFile::parse(&block, &place).err().map(|error| error.to_string())
-        } else if ["distillation:", "introspection:", "fidelity:", "data:"]
+        } else if ["distillation:", "introspection:", "monitor:", "fidelity:", "data:"]
             .iter()
             .any(|key| has(&block, key))
         {

@@ -10,6 +10,8 @@ use ingrain::lm::{Adapter, LocalModel, ModelSource, SelfTest};
 use ingrain::run::{
     Event, Interrupt, Manifest, Observer, Recorder, Silent, read_jsonl, sha256_file,
 };
+use ingrain::steering::ControlVector;
+use ingrain::train::StepRecord;
 
 use crate::tiny;
 
@@ -228,6 +230,61 @@ fn a_changed_setting_redoes_what_depends_on_it_and_nothing_else() {
         .collect();
     assert!(reused.contains(&"introspection".to_owned()));
     assert!(!reused.contains(&"persona".to_owned()) && !reused.contains(&"evaluation".to_owned()));
+}
+
+/// The tiny recipe with a monitor along a direction of `width` values behind the second block.
+fn watched(dir: &Path, width: usize) -> ingrain::Recipe {
+    let path = dir.join("direction.gguf");
+    let direction = (0..width).map(|at| if at % 3 == 0 { 0.4 } else { -0.1 }).collect();
+    let directions = [(1, direction)].into();
+    ControlVector { model_hint: "llama".into(), directions }.save(&path).expect("written");
+    let mut recipe = tiny::recipe();
+    recipe.monitor.vector = Some(path);
+    recipe.monitor.every_steps = 4;
+    recipe
+}
+
+#[test]
+fn a_monitored_run_logs_projections_and_trains_the_same_adapters() {
+    let plain = tempfile::tempdir().expect("a directory");
+    tiny::run(plain.path(), tiny::recipe(), &Silent, &Interrupt::new()).expect("runs");
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = fs::read_to_string(Path::new(&tiny::recipe().model).join("config.json"));
+    let config: serde_json::Value = serde_json::from_str(&config.expect("read")).expect("JSON");
+    let width = config["hidden_size"].as_u64().expect("a number") as usize;
+    let recorder = Recorder::default();
+    let recipe = watched(dir.path(), width);
+    tiny::run(dir.path(), recipe, &recorder, &Interrupt::new()).expect("runs");
+    let run = dir.path().join("run");
+    assert_eq!(contents(&plain.path().join("run")), contents(&run));
+
+    let read = |stage: &str| -> Vec<(u64, f64)> {
+        let steps: Vec<StepRecord> = read_jsonl(run.join(stage).join("train.jsonl")).expect(stage);
+        let found = |step: &StepRecord| Some((step.step, *step.metrics.get("projection")?));
+        steps.iter().filter_map(found).collect()
+    };
+    let distillation = read("distillation");
+    let steps: Vec<u64> = distillation.iter().map(|(step, _)| *step).collect();
+    assert_eq!(steps, [4, 6], "every fourth step and the last of six");
+    assert!(distillation.iter().all(|(_, at)| at.is_finite() && *at != 0.0), "{distillation:?}");
+    // Introspection goes on from the distilled weights, on the same marks.
+    let introspection = read("introspection");
+    assert!(introspection.last().is_some_and(|(_, at)| at.is_finite() && *at != 0.0));
+    let shown = recorder.events().iter().any(
+        |event| matches!(event, Event::Step { metrics, .. } if metrics.contains_key("projection")),
+    );
+    assert!(shown, "observers see it too, TensorBoard among them");
+}
+
+#[test]
+fn a_control_vector_of_another_model_is_refused_before_anything_runs() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let recipe = watched(dir.path(), 7);
+    let error = tiny::run(dir.path(), recipe, &Silent, &Interrupt::new()).expect_err("too narrow");
+    assert!(error.to_string().contains("7 values"), "{error}");
+    assert!(!dir.path().join("run/prompts.jsonl").exists(), "no stage ran");
+    let zero = ingrain::Recipe::parse("monitor: {every_steps: 0}", "my.yaml").expect_err("zero");
+    assert!(zero.to_string().contains("monitor.every_steps"), "{zero}");
 }
 
 #[test]
