@@ -16,8 +16,8 @@ use mimalloc::MiMalloc;
 use ingrain::run::Interrupt;
 
 pub(crate) use args::{
-    ModelArgs, PersonaArgs, RunArgs, SamplingArgs, chat_model, heldout_questions, is_server,
-    load_model, persona_folders, reply_source,
+    CHARACTERS, Character, GraderArgs, ModelArgs, PersonaArgs, RunArgs, SamplingArgs, chat_model,
+    classifier, heldout_questions, is_server, load_model, persona_folders, reply_source,
 };
 pub(crate) use progress::Terminal;
 

@@ -159,7 +159,7 @@ impl Experiment<'_> {
 
     fn read_by<'s>(
         &'s self,
-        lab: &Lab,
+        lab: &'s Lab,
         part: Part,
         reader: &'s Reader<'_>,
         subjects: Vec<Subject<'s>>,
