@@ -114,8 +114,10 @@ impl GraderArgs {
         }
         let described = characters.iter().map(|c| (c.name.clone(), c.summary.clone()));
         if let Some(judge) = &self.judge {
-            let judge = load_model(judge, device, observer)?;
-            return Ok(("judge".to_owned(), Box::new(ChoiceGrader::new(judge, described))));
+            // Kept grades must not be those of another judge.
+            let stem = Path::new(judge).file_stem().map_or("".into(), |s| s.to_string_lossy());
+            let grader = ChoiceGrader::new(load_model(judge, device, observer)?, described);
+            return Ok((format!("judge {stem}"), Box::new(grader)));
         }
         let plain = match plain {
             Some(model) => model.clone(),

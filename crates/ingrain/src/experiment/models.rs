@@ -107,6 +107,9 @@ impl Experiment<'_> {
             adapters,
         };
         write_json_atomic(file, &trained)?;
+        // Trained before, and its work folder is gone.
+        let again = format!("{key} again {}", super::now());
+        let key = if lab.ledger.has(&key) { again } else { key };
         lab.ledger.unit_of(&key, summary.seconds_total)
     }
 
