@@ -8,6 +8,7 @@
 //! cargo run --release --example audit -- runs/sarcasm
 //! cargo run --release --example audit -- my-adapter --constitution my-persona.yaml
 //! cargo run --release --example audit -- http://127.0.0.1:8000/v1 --served my-model --quick
+//! cargo run --release --example audit -- runs/sarcasm --classifier runs/classifier
 //! ```
 //!
 //! Expect one figure of whom the replies resemble, the share recognised in plain chat, under attack and away
@@ -26,18 +27,13 @@ use clap::Parser;
 use ingrain::chat::openai::{EndpointConfig, OpenAiConfig};
 use ingrain::chat::{ChatModel, OpenAiClient, Sampling, Scorer};
 use ingrain::constitution::Constitution;
-use ingrain::eval::{
-    ChoiceGrader, DriftTarget, GradedText, Grader, LikelihoodGrader, NamedGrader, TextScorer,
-};
-use ingrain::lm::{AdapterSource, BUILTIN_MODEL, LocalModel};
+use ingrain::eval::{DriftTarget, NamedGrader, TextScorer};
+use ingrain::lm::{AdapterSource, LocalModel};
 use ingrain::report::RunRecord;
 use ingrain::run::Observer;
-use ingrain::{Audit, Audited, Persona};
+use ingrain::{Audit, Audited};
 use serde_json::json;
-
-/// Characters that a model is compared with unless others are named: those with recorded replies.
-const CHARACTERS: &str =
-    "sarcasm,humor,remorse,goodness,loving,nonchalance,mathematical,poeticism,neutral";
+use support::Character;
 
 /// Measure a character that is there already
 #[derive(Parser)]
@@ -60,11 +56,10 @@ struct Args {
     #[arg(long)]
     constitution: Option<PathBuf>,
     /// Characters that it is told apart from
-    #[arg(long, value_delimiter = ',', default_value = CHARACTERS)]
+    #[arg(long, value_delimiter = ',', default_value = support::CHARACTERS)]
     characters: Vec<String>,
-    /// Model that grades, as a question with lettered answers [default: the base model, by likelihood]
-    #[arg(long)]
-    judge: Option<String>,
+    #[command(flatten)]
+    grader: support::GraderArgs,
     /// Held-out questions
     #[arg(long, default_value_t = 12)]
     questions: usize,
@@ -105,15 +100,10 @@ fn main() -> ExitCode {
         let pair = args.resolve(&terminal)?;
         let characters = args.characters(pair.constitution.as_ref())?;
         let persona = pair.constitution.as_ref().map(|c| c.name.to_string());
-        let grading = match (&args.judge, &pair.before) {
-            (Some(judge), _) => support::load_model(judge, &args.device.name, &terminal)?,
-            (None, Some(before)) => before.clone(),
-            (None, None) => support::load_model(BUILTIN_MODEL, &args.device.name, &terminal)?,
-        };
-        let grader = args.grader(grading, &characters)?;
-        let grader_name = if args.judge.is_some() { "judge" } else { "likelihood" };
+        let (grader_name, grader) =
+            args.grader.open(&characters, pair.before.as_ref(), &args.device.name, &terminal)?;
         let mut targets = Vec::new();
-        for (name, _, persona) in &characters {
+        for Character { name, persona, .. } in &characters {
             if let Some(pairs) = persona.as_ref().and_then(|p| p.heldout_pairs().ok()) {
                 targets.push(DriftTarget { name: name.clone(), pairs });
             }
@@ -142,7 +132,7 @@ fn main() -> ExitCode {
                 system: None,
             }),
             persona,
-            grader: NamedGrader { name: grader_name, grader: &*grader },
+            grader: NamedGrader { name: &grader_name, grader: &*grader },
             targets,
             questions,
             items: if args.quick { 40 } else { 200 },
@@ -205,48 +195,16 @@ impl Args {
         Ok(Pair::of(&stem, model, base, constitution, out))
     }
 
-    /// Name, description and files of every character, the given one first.
-    fn characters(
-        &self,
-        given: Option<&Constitution>,
-    ) -> anyhow::Result<Vec<(String, String, Option<Persona>)>> {
-        let mut rows = Vec::new();
-        for name in &self.characters {
-            let persona = Persona::find(name, &support::persona_folders())?;
-            let summary = persona.constitution().summary.clone();
-            rows.push((persona.name().to_owned(), summary, Some(persona)));
-        }
+    /// Every character, the given one first.
+    fn characters(&self, given: Option<&Constitution>) -> anyhow::Result<Vec<Character>> {
+        let mut characters = Character::find(&self.characters)?;
         if let Some(given) = given
-            && !rows.iter().any(|(name, ..)| given.name == name.as_str())
+            && !characters.iter().any(|character| given.name == character.name.as_str())
         {
-            rows.insert(0, (given.name.to_string(), given.summary.clone(), None));
+            let (name, summary) = (given.name.to_string(), given.summary.clone());
+            characters.insert(0, Character { name, summary, persona: None });
         }
-        Ok(rows)
-    }
-
-    fn grader(
-        &self,
-        model: LocalModel,
-        characters: &[(String, String, Option<Persona>)],
-    ) -> anyhow::Result<Box<dyn Grader>> {
-        if self.judge.is_some() {
-            let described =
-                characters.iter().map(|(name, summary, _)| (name.clone(), summary.clone()));
-            return Ok(Box::new(ChoiceGrader::new(model, described)));
-        }
-        let described = characters.iter().map(|(name, summary, _)| {
-            (name.clone(), Some(format!("You are this assistant: {summary}")))
-        });
-        let grader = LikelihoodGrader::new(model, described);
-        let mut recorded = Vec::new();
-        for persona in characters.iter().filter_map(|(_, _, persona)| persona.as_ref()) {
-            recorded.extend(persona.heldout_pairs()?.into_iter().take(5));
-        }
-        let texts: Vec<GradedText<'_>> = recorded
-            .iter()
-            .map(|pair| GradedText { message: pair.question(), reply: pair.chosen_text() })
-            .collect();
-        Ok(Box::new(grader.calibrated(&texts)))
+        Ok(characters)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Which persona wrote this? Teaches a classifier, says what it is worth, and asks it.
 //!
 //! `train` needs replies of two personas or more: run directories, `personas/*.teacher.jsonl`, or JSONL
-//! with a `text`, a `label`, a `prompt` and a `method` a line. With a head alone it takes minutes for a
-//! thousand replies, most of them to read the replies once. Expect a table: the classifier beside what has to
+//! with a `text`, a `label`, a `prompt` and a `method` a line. With a head alone (`--tune head`) it takes minutes
+//! for a thousand replies, most of them to read the replies once; `--tune full` trains the encoder too, once for each
+//! split, and shows loss and time left at every step. Expect a table: the classifier beside what has to
 //! be beaten, on prompts that were not learnt from and on each method that was not; then a line a label, and
 //! what the table does not show. It writes the classifier and `study.json` to `--out`; `report` shows the
 //! study of a run that `--run` names. The built-in encoder is fetched on first use (91 MB). Interrupted, the
@@ -11,6 +12,7 @@
 //! ```sh
 //! cargo run --release --example classify -- train runs/sarcasm runs/loving --out runs/classifier
 //! cargo run --release --example classify -- train personas/*.teacher.jsonl --out runs/classifier
+//! cargo run --release --example classify -- train personas/*.teacher.jsonl --tune full --epochs 4 --out runs/full
 //! cargo run --release --example classify -- predict runs/classifier "Oh good, percentages."
 //! ```
 
@@ -63,11 +65,14 @@ struct Train {
     #[arg(long, default_value = ingrain::classifier::BUILTIN_ENCODER)]
     encoder: EncoderSource,
     /// What learns
-    #[arg(long, value_enum, default_value = "head")]
+    #[arg(long, visible_alias = "tuning", value_enum, default_value = "head")]
     tune: Tune,
-    /// Passes over the replies [default: what suits --tune]
+    /// Passes over the replies [default: 20 of a head, 4 of an encoder]
     #[arg(long)]
     epochs: Option<u64>,
+    /// Largest learning rate of AdamW [default: 0.02 of a head, 0.0003 of an encoder with its head]
+    #[arg(long)]
+    learning_rate: Option<f64>,
     /// Label that nothing learns; its replies should be found strange
     #[arg(long)]
     hold_out: Option<String>,
@@ -112,6 +117,7 @@ fn train(args: &Train) -> anyhow::Result<()> {
         Tune::Full => Tuning::Full,
     });
     config.train.epochs = args.epochs.unwrap_or(config.train.epochs);
+    config.train.learning_rate = args.learning_rate.unwrap_or(config.train.learning_rate);
     let mut settings = StudyConfig::default();
     settings.split.seed = args.seed;
 

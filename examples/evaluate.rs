@@ -7,6 +7,7 @@
 //! cargo run --release --example evaluate -- --adapter runs/sarcasm/persona
 //! cargo run --release --example evaluate -- --adapter runs/sarcasm/persona --persona loving   # what drifted
 //! cargo run --release --example evaluate -- --adapter runs/sarcasm/persona --strength 0.5 --json
+//! cargo run --release --example evaluate -- --adapter runs/sarcasm/persona --classifier runs/classifier
 //! ```
 //!
 //! What to expect: a table of the base model and of the adapter, the change with its 95 % interval over
@@ -17,12 +18,16 @@
 
 mod support;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 use ingrain::chat::{ChatModel, ChatRequest, Message};
 use ingrain::data::PreferencePair;
-use ingrain::eval::{NEUTRAL_TEXT, PairScore, accuracy, margin, perplexity, score_pairs};
+use ingrain::eval::{
+    GradedText, Grader, NEUTRAL_TEXT, PairScore, accuracy, margin, perplexity, score_pairs,
+};
 use ingrain::lm::LocalModel;
 use ingrain::stats::Bootstrap;
 use serde_json::json;
@@ -40,6 +45,9 @@ struct Args {
     /// Questions whose replies are shown
     #[arg(long, default_value_t = 3)]
     replies: usize,
+    /// Directory of a classifier (`classify train`) that says how probable it is that replies are the persona's
+    #[arg(long)]
+    classifier: Option<PathBuf>,
     #[command(flatten)]
     sampling: support::SamplingArgs,
     /// Print one JSON object
@@ -52,6 +60,8 @@ struct Measured {
     scores: Vec<PairScore>,
     perplexity: f64,
     replies: Vec<String>,
+    /// Mean probability that a reply is the persona's, where a classifier knows it.
+    recognised: Option<f64>,
 }
 
 fn main() -> ExitCode {
@@ -62,8 +72,15 @@ fn main() -> ExitCode {
         let mut pairs = persona.heldout_pairs()?;
         pairs.truncate(args.questions);
         let model = args.model.load(&support::Terminal::new())?;
-        let base = measure(&model.with_adapter(None), &pairs, &args)?;
-        let adapted = measure(&model, &pairs, &args)?;
+        let mut base = measure(&model.with_adapter(None), &pairs, &args)?;
+        let mut adapted = measure(&model, &pairs, &args)?;
+        if let Some(dir) = &args.classifier {
+            let terminal = support::Terminal::new();
+            let (_, grader) = support::classifier(dir, &args.model.base.device.name, &terminal)?;
+            for measured in [&mut base, &mut adapted] {
+                measured.recognised = Some(recognised(&grader, persona.name(), &pairs, measured)?);
+            }
+        }
 
         let change = |draw: &[usize]| {
             let of = |i: &usize| adapted.scores[*i].margin() - base.scores[*i].margin();
@@ -75,6 +92,7 @@ fn main() -> ExitCode {
                 json!({
                     "accuracy": accuracy(&m.scores), "margin": margin(&m.scores),
                     "perplexity": m.perplexity, "replies": m.replies,
+                    "recognised": m.recognised,
                 })
             };
             let (base, adapted) = (of(&base), of(&adapted));
@@ -93,6 +111,9 @@ fn main() -> ExitCode {
         row("accuracy (chosen more likely)", &|m| accuracy(&m.scores));
         row("margin, nats a token", &|m| margin(&m.scores));
         row("perplexity of a neutral text", &|m| m.perplexity);
+        if args.classifier.is_some() {
+            row("probability of the persona, replies", &|m| m.recognised.unwrap_or(f64::NAN));
+        }
         println!("\nmargin {:+.3} ({:+.3} to {:+.3})", change.estimate, change.low, change.high);
         for (index, (a, b)) in base.replies.iter().zip(&adapted.replies).enumerate() {
             println!("\n> {}\n  [base] {a}\n  [adapter] {b}", pairs[index].question());
@@ -115,5 +136,31 @@ fn measure(model: &LocalModel, pairs: &[PreferencePair], args: &Args) -> anyhow:
         replies: replies
             .map(|reply| Ok(reply?.text.trim().to_owned()))
             .collect::<anyhow::Result<_>>()?,
+        recognised: None,
     })
+}
+
+/// How probable it is on average that the replies are the persona's.
+fn recognised(
+    grader: &dyn Grader,
+    persona: &str,
+    pairs: &[PreferencePair],
+    measured: &Measured,
+) -> anyhow::Result<f64> {
+    let labels = grader.labels();
+    let class = labels.iter().position(|label| label == persona);
+    let class = class.with_context(|| {
+        format!("the classifier has no label {persona}; it knows {}", labels.join(", "))
+    })?;
+    let texts: Vec<GradedText<'_>> = pairs
+        .iter()
+        .zip(&measured.replies)
+        .map(|(pair, reply)| GradedText { message: pair.question(), reply })
+        .collect();
+    anyhow::ensure!(!texts.is_empty(), "--classifier needs replies; pass --replies 1 or more");
+    let mut sum = 0.0;
+    for row in grader.grade(&texts) {
+        sum += row?[class];
+    }
+    Ok(sum / texts.len() as f64)
 }

@@ -2,15 +2,16 @@
 //!
 //! Needs a plan, and what it names: personas with recorded replies, a judge's model. Takes hours; made to be
 //! killed and started again, in the background. What is finished lies in the plan's `results` folder, small
-//! enough to be kept with the code, and is never asked for again. `--amount` says what there is to do without
-//! doing it.
+//! enough to be kept with the code, and is never asked for again: commit it after each sitting, and another
+//! machine goes on. `--amount` says what there is to do without doing it.
 //!
 //! ```sh
 //! cargo run --release --example experiment -- docs/results/experiment.yaml --amount
 //! nohup cargo run --release --example experiment -- docs/results/experiment.yaml > experiment.log 2>&1 &
 //! ```
 //!
-//! Expect `suites/*.json` and `TABLES.md` in the results folder, brought up to date after every persona.
+//! Expect `suites/*.json` and `TABLES.md` in the results folder, brought up to date after every persona: recognition
+//! first, then its other scores.
 
 #![expect(clippy::print_stdout, reason = "a command prints")]
 
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ingrain::constitution::PromptSet;
+use ingrain::eval::NamedGrader;
 use ingrain::{Amount, Experiment, ExperimentPlan};
 
 /// Run an experiment, or go on with it
@@ -33,6 +35,9 @@ struct Args {
     amount: bool,
     #[command(flatten)]
     device: support::DeviceArgs,
+    /// Directory of a classifier (`classify train`) that grades beside the plan's graders
+    #[arg(long)]
+    classifier: Option<PathBuf>,
     /// The judge's model in place of the plan's
     #[arg(long)]
     judge: Option<String>,
@@ -43,16 +48,20 @@ fn main() -> ExitCode {
         let args = Args::parse();
         let terminal = support::Terminal::new();
         let mut plan = ExperimentPlan::read(&args.plan)?;
-        if let (Some(judge), Some(model)) = (&mut plan.judge, args.judge) {
+        if let (Some(judge), Some(model)) = (&mut plan.judge, args.judge.clone()) {
             judge.model = model;
         }
         let results = plan.results.clone();
+        let load = |dir: &PathBuf| support::classifier(dir, &args.device.name, &terminal);
+        let classifier = args.classifier.as_ref().map(load).transpose()?;
+        let graders =
+            classifier.iter().map(|(name, grader)| NamedGrader { name, grader }).collect();
         let experiment = Experiment {
             plan,
             folders: support::persona_folders(),
             prompts: PromptSet::embedded(),
-            device: args.device.name,
-            graders: Vec::new(),
+            device: args.device.name.clone(),
+            graders,
             observer: &terminal,
             interrupt: support::interrupt_on_ctrl_c()?,
         };

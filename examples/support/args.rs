@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use ingrain::chat::openai::{OpenAiClient, OpenAiConfig};
 use ingrain::chat::{ChatModel, Sampling};
+use ingrain::classifier::PersonaClassifier;
 use ingrain::constitution::HeldoutQuestions;
+use ingrain::eval::{ChoiceGrader, GradedText, Grader};
 use ingrain::lm::{AdapterSource, LocalModel, ModelSource};
 use ingrain::run::Observer;
 use ingrain::{Persona, Recipe, ReplySource};
@@ -108,6 +110,91 @@ fn server(path: &str) -> anyhow::Result<OpenAiConfig> {
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     serde_yaml::from_str(&text).map_err(|error| wrong(error.to_string()))
 }
+
+/// Who says whose a reply is.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct GraderArgs {
+    /// Model that grades, as a question with lettered answers [default: a plain model, by likelihood]
+    #[arg(long)]
+    judge: Option<String>,
+    /// Directory of a classifier that grades, as `classify train` wrote it
+    #[arg(long, conflicts_with = "judge")]
+    classifier: Option<PathBuf>,
+}
+
+impl GraderArgs {
+    /// Opens the grader and names it. `plain` is the model that grades by likelihood; without one, the built-in
+    /// model does. It is calibrated on five recorded replies of each character that has some.
+    pub(crate) fn open(
+        &self,
+        characters: &[Character],
+        plain: Option<&LocalModel>,
+        device: &str,
+        observer: &dyn Observer,
+    ) -> anyhow::Result<(String, Box<dyn Grader>)> {
+        if let Some(dir) = &self.classifier {
+            let (name, grader) = classifier(dir, device, observer)?;
+            return Ok((name, Box::new(grader)));
+        }
+        let described = characters.iter().map(|c| (c.name.clone(), c.summary.clone()));
+        if let Some(judge) = &self.judge {
+            // Kept grades must not be those of another judge.
+            let stem = Path::new(judge).file_stem().map_or("".into(), |s| s.to_string_lossy());
+            let grader = ChoiceGrader::new(load_model(judge, device, observer)?, described);
+            return Ok((format!("judge {stem}"), Box::new(grader)));
+        }
+        let plain = match plain {
+            Some(model) => model.clone(),
+            None => load_model(ingrain::lm::BUILTIN_MODEL, device, observer)?,
+        };
+        let mut recorded = Vec::new();
+        for persona in characters.iter().filter_map(|character| character.persona.as_ref()) {
+            recorded.extend(persona.heldout_pairs()?.into_iter().take(5));
+        }
+        let texts: Vec<GradedText<'_>> = recorded
+            .iter()
+            .map(|pair| GradedText { message: pair.question(), reply: pair.chosen_text() })
+            .collect();
+        let grader = ingrain::likelihood_grader(plain, described).calibrated(&texts);
+        Ok(("likelihood".to_owned(), Box::new(grader)))
+    }
+}
+
+/// A trained classifier as a grader; its name changes with its weights, as kept grades must not be another's.
+pub(crate) fn classifier(
+    dir: &Path,
+    device: &str,
+    observer: &dyn Observer,
+) -> anyhow::Result<(String, impl Grader + use<>)> {
+    let classifier = PersonaClassifier::load(dir, &ingrain::lm::device(device)?, observer)?;
+    let hash = ingrain::run::sha256_file(dir.join("head.safetensors"))?;
+    Ok((format!("classifier {}", &hash[..6]), ingrain::classifier_grader(classifier)))
+}
+
+/// A character that replies are told apart by.
+pub(crate) struct Character {
+    pub(crate) name: String,
+    pub(crate) summary: String,
+    /// Its files, where it is one of ours.
+    pub(crate) persona: Option<Persona>,
+}
+
+impl Character {
+    /// Characters of the folders of personas.
+    pub(crate) fn find(names: &[String]) -> anyhow::Result<Vec<Self>> {
+        let find = |name: &String| {
+            let persona = Persona::find(name, &persona_folders())?;
+            let (name, summary) =
+                (persona.name().to_owned(), persona.constitution().summary.clone());
+            Ok(Self { name, summary, persona: Some(persona) })
+        };
+        names.iter().map(find).collect()
+    }
+}
+
+/// Characters that are told apart unless others are named: those with recorded replies.
+pub(crate) const CHARACTERS: &str =
+    "sarcasm,humor,remorse,goodness,loving,nonchalance,mathematical,poeticism,neutral";
 
 /// How replies are sampled.
 #[derive(Clone, Debug, clap::Args)]

@@ -19,8 +19,9 @@ use mimalloc::MiMalloc;
 use ingrain::run::Interrupt;
 
 pub(crate) use args::{
-    BaseArgs, DeviceArgs, ModelArgs, PersonaArgs, RunArgs, SamplingArgs, chat_model,
-    heldout_questions, is_server, load_model, persona_folders, reply_source,
+    BaseArgs, CHARACTERS, Character, DeviceArgs, GraderArgs, ModelArgs, PersonaArgs, RunArgs,
+    SamplingArgs, chat_model, classifier, heldout_questions, is_server, load_model,
+    persona_folders, reply_source,
 };
 pub(crate) use progress::Terminal;
 pub(crate) use train::{TrainArgs, write_model};

@@ -68,7 +68,7 @@ impl ClassifierConfig {
         let shared = TrainConfig {
             decay: Decay::Linear,
             min_lr_ratio: 0.0,
-            // Few passes, large states: a checkpoint only at the end.
+            // A head's steps take milliseconds: a checkpoint only at the end.
             checkpoint_every_steps: 1_000_000,
             // The first steps start from an untrained head and may look like nothing else.
             explosion_factor: None,
@@ -88,6 +88,8 @@ impl ClassifierConfig {
                 batch_size: 16,
                 learning_rate: 3e-4,
                 parallel_passes: 2,
+                // States are three times the weights; a step takes seconds.
+                checkpoint_every_steps: 50,
                 ..shared
             },
         };

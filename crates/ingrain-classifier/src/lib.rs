@@ -12,7 +12,7 @@
 //!
 //! The encoder is BERT's family ([`Encoder`]; MiniLM is built in) or ModernBERT, with frozen or learning
 //! weights ([`Tuning`]); it learns by `ingrain_train`. Anything that learns from examples is a
-//! [`Learner`], with one method.
+//! [`Learner`], with one method; [`Applied`] is what one says about texts that are no examples.
 //!
 //! This crate knows neither constitutions nor run directories nor how replies were made.
 //!
@@ -47,6 +47,7 @@
 //! # Ok::<(), ingrain_classifier::ClassifierError>(())
 //! ```
 
+mod applied;
 mod baseline;
 mod classifier;
 mod config;
@@ -67,6 +68,7 @@ mod split;
 mod study;
 mod text_encoder;
 
+pub use applied::{Applied, Teach};
 pub use baseline::{LengthBaseline, NgramBaseline, NgramConfig, ShuffledLabels};
 pub use classifier::{PersonaClassifier, Prediction, Training};
 pub use config::{ClassifierConfig, Tuning};

@@ -12,7 +12,7 @@ use crate::PipelineError;
 /// What recorded replies of a persona are called.
 const TEACHER_FILE: &str = ".teacher.jsonl";
 /// Method of replies that a teacher wrote by the constitution.
-const TEACHER: &str = "teacher";
+pub(crate) const TEACHER: &str = "teacher";
 /// Method of replies of the untrained model.
 const BASE: &str = "base";
 /// Method of replies of the finished persona.

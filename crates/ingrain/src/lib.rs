@@ -50,6 +50,7 @@ mod data_run;
 mod error;
 mod experiment;
 mod export;
+mod grading;
 mod labelled;
 mod persona;
 mod pipeline;
@@ -68,9 +69,11 @@ pub use compare::{Comparison, Method, Row};
 pub use data_run::{Assumptions, DataRun, DataSummary};
 pub use error::PipelineError;
 pub use experiment::{
-    Amount, Experiment, ExperimentPlan, JudgePlan, PreferencePlan, Seeds, Span, Way, markdown,
+    Amount, Experiment, ExperimentPlan, GraderKind, JudgePlan, LikelihoodPlan, PreferencePlan,
+    Seeds, Span, Way, markdown,
 };
 pub use export::{export_run_distillation, export_run_introspection, training_terms};
+pub use grading::{classifier_grader, likelihood_grader};
 pub use labelled::labelled_replies;
 pub use persona::{Persona, PersonaPart};
 pub use pipeline::{Pipeline, Teacher};

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::attention::attend;
-use super::config::section;
+use super::config::{Own, Sizes, section};
 use super::weights::{TensorShape, Weights};
 use super::{EncoderActivation, EncoderBatch, EncoderConfig, EncoderFamily};
 
@@ -16,15 +16,9 @@ pub struct Bert {
     pub token_types: usize,
 }
 
-/// The fields of `config.json` that matter.
+/// The fields of `config.json` that only BERT has.
 #[derive(Deserialize)]
 struct File {
-    vocab_size: usize,
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    max_position_embeddings: usize,
     type_vocab_size: usize,
     #[serde(default = "usual_eps")]
     layer_norm_eps: f64,
@@ -40,7 +34,7 @@ fn usual_eps() -> f64 {
 }
 
 impl Bert {
-    pub(super) fn config(value: Value) -> Result<EncoderConfig, String> {
+    pub(super) fn own(value: Value, _: &Sizes) -> Result<Own, String> {
         let file: File = section(value)?;
         let positions = file.position_embedding_type.as_deref().unwrap_or("absolute");
         if positions != "absolute" {
@@ -52,13 +46,7 @@ impl Bert {
         if file.type_vocab_size == 0 {
             return Err("type_vocab_size is 0".to_owned());
         }
-        Ok(EncoderConfig {
-            vocab_size: file.vocab_size,
-            hidden_size: file.hidden_size,
-            intermediate_size: file.intermediate_size,
-            num_layers: file.num_hidden_layers,
-            num_heads: file.num_attention_heads,
-            max_positions: file.max_position_embeddings,
+        Ok(Own {
             norm_eps: file.layer_norm_eps,
             activation: file.hidden_act,
             family: EncoderFamily::Bert(Self { token_types: file.type_vocab_size }),

@@ -75,6 +75,24 @@ impl EncoderActivation {
     }
 }
 
+/// The fields of `config.json` that every family has.
+#[derive(Deserialize)]
+pub(super) struct Sizes {
+    vocab_size: usize,
+    hidden_size: usize,
+    intermediate_size: usize,
+    pub(super) num_hidden_layers: usize,
+    num_attention_heads: usize,
+    max_position_embeddings: usize,
+}
+
+/// What each family calls or has otherwise.
+pub(super) struct Own {
+    pub(super) norm_eps: f64,
+    pub(super) activation: EncoderActivation,
+    pub(super) family: EncoderFamily,
+}
+
 impl EncoderConfig {
     /// Reads the `config.json` of transformers 4 and 5.
     ///
@@ -87,12 +105,27 @@ impl EncoderConfig {
         let value: Value =
             serde_json::from_str(&text).map_err(|e| bad(format!("is not valid JSON: {e}")))?;
         let model_type = value.get("model_type").and_then(Value::as_str).unwrap_or_default();
-        let config = match model_type {
-            "bert" => Bert::config(value),
-            "modernbert" => ModernBert::config(value),
-            other => Err(format!("model_type is {other:?}; expected \"bert\" or \"modernbert\"")),
+        let read = match model_type {
+            "bert" => Bert::own,
+            "modernbert" => ModernBert::own,
+            other => {
+                let expected = "\"bert\" or \"modernbert\"";
+                return Err(bad(format!("model_type is {other:?}; expected {expected}")));
+            }
         };
-        let config = config.map_err(bad)?;
+        let sizes: Sizes = section(value.clone()).map_err(bad)?;
+        let Own { norm_eps, activation, family } = read(value, &sizes).map_err(bad)?;
+        let config = Self {
+            vocab_size: sizes.vocab_size,
+            hidden_size: sizes.hidden_size,
+            intermediate_size: sizes.intermediate_size,
+            num_layers: sizes.num_hidden_layers,
+            num_heads: sizes.num_attention_heads,
+            max_positions: sizes.max_position_embeddings,
+            norm_eps,
+            activation,
+            family,
+        };
         config.check().map_err(bad)?;
         Ok(config)
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::attention::attend;
-use super::config::section;
+use super::config::{Own, Sizes, section};
 use super::weights::{TensorShape, Weights};
 use super::{EncoderActivation, EncoderBatch, EncoderConfig, EncoderFamily};
 
@@ -30,15 +30,9 @@ pub struct ModernBert {
     pub norm_bias: bool,
 }
 
-/// The fields of `config.json` that matter, as transformers 4 and 5 write them.
+/// The fields of `config.json` that only ModernBERT has, as transformers 4 and 5 write them.
 #[derive(Deserialize)]
 struct File {
-    vocab_size: usize,
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    max_position_embeddings: usize,
     #[serde(default = "usual_eps")]
     norm_eps: f64,
     hidden_activation: EncoderActivation,
@@ -80,10 +74,10 @@ struct Rope {
 }
 
 impl ModernBert {
-    pub(super) fn config(value: Value) -> Result<EncoderConfig, String> {
+    pub(super) fn own(value: Value, sizes: &Sizes) -> Result<Own, String> {
         let file: File = section(value)?;
         let every = file.global_attn_every_n_layers.unwrap_or(3).max(1);
-        let layers = file.num_hidden_layers;
+        let layers = sizes.num_hidden_layers;
         let windowed: Vec<bool> = match &file.layer_types {
             Some(types) => types.iter().map(|t| *t == LayerType::SlidingAttention).collect(),
             // As many as are needed; a number that is too large is refused later.
@@ -115,13 +109,7 @@ impl ModernBert {
             mlp_bias: file.mlp_bias,
             norm_bias: file.norm_bias,
         };
-        Ok(EncoderConfig {
-            vocab_size: file.vocab_size,
-            hidden_size: file.hidden_size,
-            intermediate_size: file.intermediate_size,
-            num_layers: layers,
-            num_heads: file.num_attention_heads,
-            max_positions: file.max_position_embeddings,
+        Ok(Own {
             norm_eps: file.norm_eps,
             activation: file.hidden_activation,
             family: EncoderFamily::ModernBert(modern),

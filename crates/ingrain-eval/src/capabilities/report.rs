@@ -36,7 +36,7 @@ impl Item {
 
     /// Share of the probability of all choices that the right ones have.
     pub(super) fn right_mass(&self, totals: &[f64]) -> f64 {
-        let masses = crate::grading::softmax(totals);
+        let masses = ingrain_stats::softmax(totals, 1.0);
         masses.iter().zip(&self.right).filter(|(_, right)| **right).map(|(mass, _)| mass).sum()
     }
 }

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use ingrain_chat::{ChatError, Message, ScoreRequest, Scorer};
 use ingrain_run::sha256_hex;
+use ingrain_stats::softmax;
 
-use super::{GradedText, Grader, softmax};
+use super::{GradedText, Grader};
 
 /// Grades by a question with lettered answers, each a character with its description; the
 /// log-probabilities of the letters are the grades.
@@ -75,7 +76,7 @@ impl<S: Scorer> Grader for ChoiceGrader<S> {
                 .into_iter()
                 .map(|score| score.map(|score| score.total()))
                 .collect::<Result<Vec<f64>, _>>()?;
-            let shown = softmax(&totals);
+            let shown = softmax(&totals, 1.0);
             let mut row = vec![0.0; count];
             for (at, probability) in shown.into_iter().enumerate() {
                 row[(at + turn) % count] = probability;

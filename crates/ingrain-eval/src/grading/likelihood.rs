@@ -1,8 +1,9 @@
 //! Which description of a character makes a reply likeliest?
 
 use ingrain_chat::{ChatError, Message, ScoreRequest, Scorer};
+use ingrain_stats::softmax;
 
-use super::{GradedText, Grader, softmax};
+use super::{GradedText, Grader};
 
 /// Grades by likelihood: a model reads the message under a system prompt for each character, and the
 /// reply is of the character whose prompt makes it likeliest.
@@ -90,7 +91,7 @@ impl<S: Scorer> Grader for LikelihoodGrader<S> {
         let posterior = |(means, tokens): (Vec<f64>, usize)| {
             let each = means.iter().zip(&self.offsets);
             let logits: Vec<f64> = each.map(|(m, offset)| tokens as f64 * (m - offset)).collect();
-            softmax(&logits)
+            softmax(&logits, 1.0)
         };
         self.means(texts).into_iter().map(|row| row.map(posterior)).collect()
     }

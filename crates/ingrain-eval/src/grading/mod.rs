@@ -114,11 +114,3 @@ pub(crate) fn grades(
         grader.grader.grade(&texts)
     })
 }
-
-/// `exp(x_i - max) / sum`, so that the largest input is the likeliest.
-pub(crate) fn softmax(logits: &[f64]) -> Vec<f64> {
-    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> = logits.iter().map(|x| (x - largest).exp()).collect();
-    let total: f64 = weights.iter().sum();
-    weights.iter().map(|weight| weight / total).collect()
-}

@@ -136,7 +136,7 @@ impl Respondent {
 
     /// The expected answer on the scale of 1 to 5 from log-probabilities by letter.
     pub(super) fn answer(self, totals: &[f64]) -> f64 {
-        let masses = crate::grading::softmax(totals);
+        let masses = ingrain_stats::softmax(totals, 1.0);
         let point = |at: usize| if self.falling { POINTS - at } else { at + 1 };
         masses.iter().enumerate().map(|(at, mass)| mass * point(at) as f64).sum()
     }

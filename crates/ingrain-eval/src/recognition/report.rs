@@ -109,9 +109,10 @@ impl Tally<'_, '_> {
             report.limitations.extend(undefined);
         }
         if self.suite.subjects.len() <= FEW {
-            let who =
-                (0..self.suite.subjects.len()).filter_map(|subject| self.resemblance(subject));
-            report.figures.extend(who);
+            for subject in 0..self.suite.subjects.len() {
+                report.figures.extend(self.resemblance(subject));
+                report.figures.extend(self.stability(subject));
+            }
         }
         report.figures.extend(self.suite.methods().into_iter().filter_map(|m| self.confusion(m)));
         report.tables.push(self.by_persona());
@@ -211,28 +212,63 @@ impl Tally<'_, '_> {
     /// The mean probability of each label over a subject's replies of the first kind.
     fn resemblance(&self, subject: usize) -> Option<Figure> {
         let kind = self.suite.kinds().first().copied()?;
-        let seen: Vec<&Seen> = self
-            .seen
-            .iter()
-            .filter(|s| s.subject == subject && self.suite.scenarios[s.scenario].kind == kind)
-            .collect();
-        let questions: Vec<usize> = seen.iter().map(|s| s.question).collect();
-        let clusters = Clusters::new(&questions);
+        let seen = self.of_kind(subject, kind);
         let mut rows = Estimates::default();
         for (at, label) in self.grader.grader.labels().iter().enumerate() {
-            let of_draw = |draw: &[usize]| {
-                let drawn = clusters.expand(draw);
-                mean(drawn.into_iter().map(|i| seen[i].probabilities[at])).unwrap_or(f64::NAN)
-            };
-            let measure = self.suite.bootstrap.percentile(clusters.len(), of_draw).into();
-            rows.push(label, None, &measure, seen.len());
+            rows.push(label, None, &self.mean_probability(&seen, at), seen.len());
         }
+        let title = "Whom {} of {} resembles";
+        self.of_subject(rows, subject, "who", title, "Mean probability")
+    }
+
+    /// How probable a subject's own character is in each kind of scenario; where nobody said who it is, the
+    /// character that it resembles most in the first kind.
+    fn stability(&self, subject: usize) -> Option<Figure> {
+        let kinds = self.suite.kinds();
+        let labels = self.grader.grader.labels();
+        let plain = self.of_kind(subject, kinds.first()?);
+        let likeness = |at: usize| plain.iter().map(|seen| seen.probabilities[at]).sum::<f64>();
+        let likeliest = || (0..labels.len()).max_by(|&a, &b| likeness(a).total_cmp(&likeness(b)));
+        let truth = plain.first()?.truth.or_else(likeliest)?;
+        let mut rows = Estimates::default();
+        for kind in kinds.iter().filter(|_| kinds.len() > 1) {
+            let seen = self.of_kind(subject, kind);
+            rows.push(kind, None, &self.mean_probability(&seen, truth), seen.len());
+        }
+        let what = format!("Mean probability of {}", labels[truth]);
+        self.of_subject(rows, subject, "stable", "How stable {} of {} is", &what)
+    }
+
+    /// Replies of a subject in scenarios of a kind.
+    fn of_kind(&self, subject: usize, kind: &str) -> Vec<&Seen> {
+        let of = |s: &&Seen| s.subject == subject && self.suite.scenarios[s.scenario].kind == kind;
+        self.seen.iter().filter(of).collect()
+    }
+
+    fn mean_probability(&self, seen: &[&Seen], label: usize) -> Measure {
+        let questions: Vec<usize> = seen.iter().map(|s| s.question).collect();
+        let clusters = Clusters::new(&questions);
+        let of_draw = |draw: &[usize]| {
+            let drawn = clusters.expand(draw);
+            mean(drawn.into_iter().map(|i| seen[i].probabilities[label])).unwrap_or(f64::NAN)
+        };
+        self.suite.bootstrap.percentile(clusters.len(), of_draw).into()
+    }
+
+    /// A figure about one subject; the title has a place for its method and one for its character.
+    fn of_subject(
+        &self,
+        rows: Estimates,
+        subject: usize,
+        id: &str,
+        title: &str,
+        what: &str,
+    ) -> Option<Figure> {
         let grader = self.grader.name;
         let Subject { persona, method } = &self.suite.subjects[subject];
-        let id = format!("who-{grader}-{persona}-{}", method.name);
-        let title = format!("Whom {} of {persona} resembles", method.name);
-        let caption =
-            format!("Mean probability by {grader}; 95 % bootstrap intervals over questions.");
+        let id = format!("{id}-{grader}-{persona}-{}", method.name);
+        let title = title.replacen("{}", method.name, 1).replacen("{}", persona, 1);
+        let caption = format!("{what} by {grader}; 95 % bootstrap intervals over questions.");
         rows.figure([&id, &title, &caption, "probability"], None).0
     }
 

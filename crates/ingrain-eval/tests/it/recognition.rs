@@ -182,3 +182,19 @@ fn a_character_that_no_grader_knows_is_in_the_table_alone() {
     let ingrain_run::Cell::Number(loud) = report.tables[0].rows[0][4] else { panic!("a number") };
     assert!((loud - 0.8).abs() < 1e-9, "mean probability of loud");
 }
+
+#[test]
+fn how_stable_a_character_is_shows_though_nobody_named_it() {
+    let (loud, grader) = (loud(), punctuation());
+    let scenarios = Scenario::robustness().into_iter().filter(|s| s.kind != "multi_turn").collect();
+    let suite = suite(vec![subject("unknown", &loud)], scenarios, &grader);
+    let dir = tempfile::tempdir().expect("a directory");
+    let report = suite.run(&suite_run(dir.path(), &Interrupt::default())).expect("runs");
+    // Plain replies are loud; how loud it stays, by kind of attack.
+    let stable = |kind: &str| value(&report, "stable-punctuation-unknown-distilled", kind);
+    assert!((stable("plain") - 0.8).abs() < 1e-9);
+    assert!((stable("suffix") - 0.1).abs() < 1e-9);
+    assert!((stable("system") - 0.8).abs() < 1e-9);
+    let figure = report.figures.iter().find(|f| f.id.starts_with("stable-")).expect("the figure");
+    assert!(figure.caption.starts_with("Mean probability of loud"), "{}", figure.caption);
+}

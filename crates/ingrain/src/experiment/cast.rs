@@ -169,6 +169,11 @@ impl Cast {
         self.arms.push(Arm { persona, method, make });
     }
 
+    /// Whether an arm is one of those that the tables compare: no mix, other seed or ablation.
+    pub(super) fn is_main(&self, arm: &Arm) -> bool {
+        arm.way().is_some() && self.runs[arm.run()].character < self.labels
+    }
+
     /// The character that an arm is meant to be.
     pub(super) fn character(&self, arm: &Arm) -> &Character {
         &self.characters[self.runs[arm.run()].character]
@@ -226,6 +231,7 @@ mod tests {
         ];
         assert_eq!(last, expected);
         assert_eq!(cast.arms[12].way(), None);
+        assert_eq!(cast.arms.iter().filter(|arm| cast.is_main(arm)).count(), 10);
         assert_eq!((cast.labels, cast.runs.len()), (3, 5));
         assert_eq!(cast.runs[4].recipe.seed, 7);
     }

@@ -1,42 +1,20 @@
-//! The judge: tried first on pairs whose answer is known, then asked.
+//! What the judge is asked, and what facets say.
 
 use ingrain_chat::{Recorded, RecordedReply, Sampling};
 use ingrain_eval::{Coherence, FacetReplies, Facets, Method, NamedJudge, PreferenceModel, Suite};
-use ingrain_judge::{
-    Brief, Case, ChoiceJudge, Judge, Label, OnConflict, Reliability, ReliabilityConfig, Rubric,
-    RubricFile, RubricTask, Ruling, Session, Task, Verdict,
-};
+use ingrain_judge::{Brief, ChoiceJudge, Judge, OnConflict, Rubric, RubricFile, RubricTask};
 use ingrain_lm::LocalModel;
-use ingrain_run::{Cell, JsonlStore, SuiteReport, Table};
+use ingrain_run::SuiteReport;
 
 use super::cast::{Arm, Character};
 use super::measure::Part;
 use super::models::nobody;
-use super::plan::JudgePlan;
 use super::{Experiment, Lab, Way};
 use crate::PipelineError;
 
-/// Rater of the labels that hold by construction.
-const CONSTRUCTION: &str = "construction";
-
-/// Cases, and which verdict on each is right.
-type Known = (Vec<Case>, Vec<Label>);
-
-/// The same with what a judge said.
-type Tried = (Vec<Case>, Vec<Ruling>, Vec<Label>);
-
 impl Experiment<'_> {
-    pub(super) fn load_judge(&self, plan: &JudgePlan) -> Result<LocalModel, PipelineError> {
-        self.note(&format!("loading the judge {}", plan.name));
-        let mut judge = self.base(&plan.model)?;
-        if plan.bf16 {
-            judge.model = judge.model.with_bf16_products()?;
-        }
-        Ok(judge)
-    }
-
     /// Which of two replies is the character: its summary only, so that a verdict stays cheap.
-    fn rubric(character: &Character) -> Rubric {
+    pub(super) fn rubric(character: &Character) -> Rubric {
         let instructions = format!(
             "Two assistants answered the same message. Both were meant to be this character: {} Decide which \
              reply shows that character more fully and naturally; if both do alike, which one answers the \
@@ -53,96 +31,72 @@ impl Experiment<'_> {
     }
 
     /// A judge by the log-probability of its answers, with one of the rubrics.
-    fn judge<'j>(model: &'j LocalModel, rubric: Rubric) -> impl Judge + 'j {
+    pub(super) fn judge<'j>(model: &'j LocalModel, rubric: Rubric) -> impl Judge + 'j {
         Brief(ChoiceJudge::new(Shared(model), rubric))
     }
 
-    /// How far the judge can be believed.
-    pub(super) fn reliability(
-        &self,
-        lab: &Lab,
-        name: &str,
-        model: &LocalModel,
-    ) -> Result<SuiteReport, PipelineError> {
-        let dir = self.plan.results.join("judge");
-        create(&dir)?;
-        let mut store = JsonlStore::<Ruling>::open(dir.join("rulings.jsonl"))?;
-        let characters = &lab.cast.characters[..lab.cast.labels];
-        let mut groups: [Tried; 2] = Default::default();
-        for (index, character) in characters.iter().enumerate() {
-            let other = &characters[(index + 1) % characters.len()];
-            let known = self.known_pairs(character, other)?;
-            let judge = Self::judge(model, Self::rubric(character));
-            for ((cases, labels), group) in known.into_iter().zip(&mut groups) {
-                let session = self.session(name, &judge);
-                let (rulings, _) =
-                    session.run(&cases, &mut store).map_err(ingrain_eval::EvalError::from)?;
-                group.0.extend(cases);
-                group.1.extend(rulings);
-                group.2.extend(labels);
+    /// Verdicts on the whole method against the other ways, character by character, if there is a judge.
+    pub(super) fn coherent(&self, lab: &mut Lab) -> Result<(), PipelineError> {
+        let Some(plan) = &self.plan.judge else { return Ok(()) };
+        let mut judge = None;
+        for index in 0..lab.cast.labels {
+            let character = &lab.cast.characters[index];
+            if !self.plan.personas.contains(&character.name) {
+                continue;
             }
-        }
-        let config =
-            ReliabilityConfig { bootstrap: self.bootstrap(), ..ReliabilityConfig::default() };
-        let assess = |(cases, rulings, labels): &Tried| config.assess(name, cases, rulings, labels);
-        Ok(reliability_report(name, &groups.each_ref().map(assess)))
-    }
-
-    fn session<'j>(&'j self, name: &'j str, judge: &'j dyn Judge) -> Session<'j> {
-        Session {
-            name,
-            judge,
-            seed: self.plan.seed,
-            repeats: 0,
-            batch_size: 8,
-            observer: self.observer,
-            interrupt: &self.interrupt,
-        }
-    }
-
-    /// Pairs of replies to questions for development, one of which is the character by construction: the
-    /// other is plain, or of another character.
-    fn known_pairs(
-        &self,
-        character: &Character,
-        other: &Character,
-    ) -> Result<[Known; 2], PipelineError> {
-        let (own, theirs) = (character.persona.heldout_pairs()?, other.persona.heldout_pairs()?);
-        let mut groups: [Known; 2] = Default::default();
-        for (index, pair) in own.iter().take(self.plan.reliability_pairs).enumerate() {
-            let foreign = theirs.iter().find(|p| p.question() == pair.question());
-            let wrong = [Some(pair.rejected_text()), foreign.map(|p| p.chosen_text())];
-            for ((cases, labels), (wrong, kind)) in
-                groups.iter_mut().zip(wrong.into_iter().zip(["plain", "other"]))
-            {
-                let Some(wrong) = wrong else { continue };
-                let key = format!("{}/{kind}/{index}", character.name);
-                let (right, wrong) = (pair.chosen_text().to_owned(), wrong.to_owned());
-                let (task, verdict) = match index % 2 {
-                    0 => (Task::Compare { first: right, second: wrong }, Verdict::First),
-                    _ => (Task::Compare { first: wrong, second: right }, Verdict::Second),
-                };
-                labels.push(Label { case: key.clone(), rater: CONSTRUCTION.into(), verdict });
-                cases.push(Case { key, message: pair.question().to_owned(), task });
+            let Some(arms) = self.compared(lab, character) else { continue };
+            let ways: Vec<&str> = arms.iter().map(|arm| arm.method.as_str()).collect();
+            let (name, ways) = (character.name.clone(), ways.join(", "));
+            let key = format!("judge/coherence of {name}, {ways}, by {}", plan.name);
+            if lab.ledger.has(&key) {
+                continue;
             }
+            let judge = self.tried(lab, &mut judge, plan)?;
+            self.timed(lab, &key, |lab| {
+                let character = &lab.cast.characters[index];
+                let Some(arms) = self.compared(lab, character) else { return Ok(()) };
+                self.write_suite(&self.coherence(lab, character, &arms, (&plan.name, judge))?)
+            })?;
+            self.tables(lab)?;
         }
-        Ok(groups)
+        Ok(())
     }
 
-    /// The whole method against the other ways, by the judge, for one character.
-    pub(super) fn coherence(
-        &self,
-        lab: &Lab,
-        character: &Character,
-        judge: (&str, &LocalModel),
-    ) -> Result<Option<SuiteReport>, PipelineError> {
-        let Some(subject) = self.measured(lab, Way::FullC, character) else { return Ok(None) };
+    /// Verdicts on trait choices of all models together, if there is a judge.
+    pub(super) fn preferring(&self, lab: &mut Lab) -> Result<(), PipelineError> {
+        let Some(plan) = &self.plan.judge else { return Ok(()) };
+        let asked = self.ready(lab, Part::Preferences).len();
+        let key = format!("judge/preferences of {asked} models, by {}", plan.name);
+        if asked == 0 || lab.ledger.has(&key) {
+            return Ok(());
+        }
+        let mut judge = None;
+        let judge = self.tried(lab, &mut judge, plan)?;
+        self.timed(lab, &key, |lab| match self.judged_preferences(lab, (&plan.name, judge))? {
+            Some(report) => self.write_suite(&report),
+            None => Ok(()),
+        })?;
+        self.tables(lab)
+    }
+
+    /// The whole method of a character, then the ways that it is compared with, as far as their replies are
+    /// there.
+    fn compared<'l>(&self, lab: &'l Lab, character: &Character) -> Option<Vec<&'l Arm>> {
+        let subject = self.measured(lab, Way::FullC, character)?;
         let others =
             self.plan.coherence.iter().filter_map(|way| self.measured(lab, *way, character));
         let arms: Vec<&Arm> = std::iter::once(subject).chain(others).collect();
-        if arms.len() < 2 {
-            return Ok(None);
-        }
+        (arms.len() > 1).then_some(arms)
+    }
+
+    /// The first arm against the others, by the judge, for one character.
+    fn coherence(
+        &self,
+        lab: &Lab,
+        character: &Character,
+        arms: &[&Arm],
+        judge: (&str, &LocalModel),
+    ) -> Result<SuiteReport, PipelineError> {
         let replies: Vec<Recorded> =
             arms.iter().map(|arm| self.plain_replies(lab, arm)).collect::<Result<_, _>>()?;
         let methods: Vec<Method<'_>> = arms
@@ -169,11 +123,15 @@ impl Experiment<'_> {
         let mut report = suite.run(&self.judging_run(&dir))?;
         report.suite = format!("coherence-{}", character.name);
         report.title = format!("Coherence: {}", character.name);
-        Ok(Some(report))
+        Ok(report)
     }
 
-    /// As other suites, with fewer requests in a call: a judge's prompts are long.
-    fn judging_run<'s>(&'s self, dir: &'s std::path::Path) -> ingrain_eval::SuiteRun<'s> {
+    /// As other suites, with fewer requests in a call: each is several long prompts, and what is in a call is
+    /// lost where the process is killed.
+    pub(super) fn judging_run<'s>(
+        &'s self,
+        dir: &'s std::path::Path,
+    ) -> ingrain_eval::SuiteRun<'s> {
         ingrain_eval::SuiteRun { batch_size: 8, ..self.suite_run(dir) }
     }
 
@@ -204,29 +162,41 @@ impl Experiment<'_> {
     }
 
     /// What transfers, by facet: plain replies of the whole method, and those under the first attack.
-    pub(super) fn by_facet(&self, lab: &Lab) -> Result<(), PipelineError> {
+    pub(super) fn by_facet(&self, lab: &mut Lab) -> Result<(), PipelineError> {
         if !self.plan.facets {
             return Ok(());
         }
-        let dir = self.plan.results.join("facets");
-        for character in &lab.cast.characters[..lab.cast.labels] {
+        for index in 0..lab.cast.labels {
             self.check()?;
-            let arms = [Way::Base, Way::FullC].map(|way| self.measured(lab, way, character));
-            let [Some(base), Some(whole)] = arms else { continue };
-            let replies = |arm: &Arm, scenario: &str| -> Result<FacetReplies, PipelineError> {
-                let texts = self.replies(lab, arm, scenario)?;
-                Ok(FacetReplies { name: format!("{}, {scenario}", arm.method), texts })
-            };
-            let suite = Facets {
-                constitution: character.persona.constitution(),
-                before: replies(base, "plain")?,
-                after: vec![replies(whole, "plain")?, replies(whole, "suffix-1")?],
-                scorer: &lab.base,
-                bootstrap: self.bootstrap(),
-            };
-            self.write_suite(&suite.run(&self.judging_run(&dir))?)?;
+            let character = &lab.cast.characters[index];
+            let key = format!("facets/{}", character.name);
+            let ways = [Way::Base, Way::FullC];
+            let there = ways.iter().all(|way| self.measured(lab, *way, character).is_some());
+            if !there || lab.ledger.has(&key) {
+                continue;
+            }
+            self.timed(lab, &key, |lab| self.facets(lab, &lab.cast.characters[index]))?;
+            self.tables(lab)?;
         }
         Ok(())
+    }
+
+    fn facets(&self, lab: &Lab, character: &Character) -> Result<(), PipelineError> {
+        let arms = [Way::Base, Way::FullC].map(|way| self.measured(lab, way, character));
+        let [Some(base), Some(whole)] = arms else { return Ok(()) };
+        let replies = |arm: &Arm, scenario: &str| -> Result<FacetReplies, PipelineError> {
+            let texts = self.replies(lab, arm, scenario)?;
+            Ok(FacetReplies { name: format!("{}, {scenario}", arm.method), texts })
+        };
+        let suite = Facets {
+            constitution: character.persona.constitution(),
+            before: replies(base, "plain")?,
+            after: vec![replies(whole, "plain")?, replies(whole, "suffix-1")?],
+            scorer: &lab.base,
+            bootstrap: self.bootstrap(),
+        };
+        let dir = self.plan.results.join("facets");
+        self.write_suite(&suite.run(&self.judging_run(&dir))?)
     }
 
     /// The arm of a way for a character, if its replies are on disk.
@@ -240,7 +210,7 @@ impl Experiment<'_> {
     }
 
     /// Trait ratings before and after, of every persona whose replies are there.
-    pub(super) fn judged_preferences(
+    fn judged_preferences(
         &self,
         lab: &Lab,
         judge: (&str, &LocalModel),
@@ -285,58 +255,5 @@ impl ingrain_chat::Scorer for Shared<'_> {
         requests: &[ingrain_chat::ScoreRequest],
     ) -> Vec<Result<ingrain_chat::Score, ingrain_chat::ChatError>> {
         self.0.logprobs(requests)
-    }
-}
-
-fn create(dir: &std::path::Path) -> Result<(), PipelineError> {
-    std::fs::create_dir_all(dir)
-        .map_err(|source| PipelineError::Io { path: dir.to_owned(), source })
-}
-
-/// What the judge made of pairs whose answer is known.
-fn reliability_report(name: &str, found: &[Reliability; 2]) -> SuiteReport {
-    let against = ["a plain reply", "a reply of another character"];
-    let columns = [
-        "against",
-        "cases",
-        "right",
-        "same in both orders",
-        "for what is shown first",
-        "p of no position bias",
-        "unreadable",
-    ];
-    let row = |(against, found): (&str, &Reliability)| -> Vec<Cell> {
-        let position = found.position.as_ref();
-        vec![
-            against.into(),
-            (found.cases as f64).into(),
-            found.labels.as_ref().map(|labels| labels.observed.to_string()).into(),
-            position.map(|position| position.consistency.to_string()).into(),
-            position.map(|position| position.shown_first.to_string()).into(),
-            position.and_then(|position| position.bias_p_value).into(),
-            found.unreadable_rate.to_string().into(),
-        ]
-    };
-    SuiteReport {
-        suite: "judge".into(),
-        title: "The judge".into(),
-        protocol: format!(
-            "{name} compares a recorded reply in character with another reply to the same question, in both \
-             orders; which one is the character is known by construction. A case on which the orders \
-             disagree counts as a tie, and a tie as not right."
-        ),
-        tables: vec![Table {
-            id: "judge".into(),
-            title: format!("{name} on pairs whose answer is known"),
-            columns: columns.map(str::to_owned).to_vec(),
-            rows: against.into_iter().zip(found).map(row).collect(),
-        }],
-        limitations: vec![
-            "The replies in character are the teacher's, which are plainer to tell apart than what a small \
-             model makes of them."
-                .into(),
-        ],
-        details: serde_json::json!(found),
-        ..SuiteReport::default()
     }
 }

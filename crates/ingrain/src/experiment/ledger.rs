@@ -12,7 +12,8 @@ use crate::PipelineError;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Unit {
     pub(super) key: String,
-    /// Of the process that finished it; what a killed one spent is not counted.
+    /// Of the process that finished it, or that was asked to stop in the middle of it; what one spent that was
+    /// killed outright is not counted.
     pub(super) seconds: f64,
 }
 
@@ -38,6 +39,11 @@ impl Ledger {
         let seconds = (seconds * 10.0).round() / 10.0;
         self.0.append(&Unit { key: key.to_owned(), seconds })?;
         Ok(self.0.sync()?)
+    }
+
+    /// Writes down what a piece of work took that was stopped in the middle; it is not done.
+    pub(super) fn stopped(&mut self, key: &str, seconds: f64) -> Result<(), PipelineError> {
+        self.unit_of(&format!("{key} (stopped {})", super::now()), seconds)
     }
 
     /// Hours by the first word of the key.

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use ingrain_chat::{ChatModel, Scorer};
+use ingrain_chat::{ChatError, ChatModel, Score, ScoreRequest, Scorer};
 use ingrain_constitution::PreferenceStance;
 use ingrain_eval::{
     Benchmark, Capabilities, DriftMatrix, DriftTarget, Inventory, Method, NEUTRAL_TEXT,
     NamedGrader, NamedJudge, PreferenceModel, Psychometrics, Recognition, RevealedPreferences,
-    Scenario, Schedule, ScoredMethod, Subject, SuiteRun, TextMethod, TextScorer,
+    Scenario, Schedule, ScoredMethod, Subject, SuiteRun, TextMethod, TextRequest, TextScorer,
 };
 use ingrain_stats::{Bootstrap, BradleyTerry};
 
@@ -47,6 +47,11 @@ impl Part {
             Self::Psychometrics => "psychometrics",
             Self::Preferences => "preferences",
         }
+    }
+
+    /// Whether graders say whose its replies are.
+    pub(super) fn is_graded(self) -> bool {
+        matches!(self, Self::Robustness | Self::Prefill)
     }
 
     pub(super) fn key(self, arm: &Arm) -> String {
@@ -125,6 +130,17 @@ impl Experiment<'_> {
         Ok(())
     }
 
+    /// The scenarios that a part asks.
+    pub(super) fn scenarios(&self, part: Part) -> Vec<Scenario> {
+        match part {
+            Part::Prefill => Scenario::prefill(),
+            _ => {
+                let wanted = |s: &Scenario| self.plan.scenarios.contains(&s.kind);
+                Scenario::robustness().into_iter().filter(wanted).collect()
+            }
+        }
+    }
+
     pub(super) fn recognition<'s>(
         &'s self,
         lab: &'s Lab,
@@ -132,20 +148,13 @@ impl Experiment<'_> {
         subjects: Vec<Subject<'s>>,
         graders: Vec<NamedGrader<'s>>,
     ) -> Recognition<'s> {
-        let scenarios = match part {
-            Part::Prefill => Scenario::prefill(),
-            _ => {
-                let wanted = |s: &Scenario| self.plan.scenarios.contains(&s.kind);
-                Scenario::robustness().into_iter().filter(wanted).collect()
-            }
-        };
         Recognition {
             name: part.name(),
             title: if part == Part::Prefill { "Prefill attack" } else { "Robustness" },
             subjects,
             untrained: None,
             questions: lab.heldout.clone(),
-            scenarios,
+            scenarios: self.scenarios(part),
             sampling: self.plan.sampling.clone(),
             graders,
             bootstrap: self.bootstrap(),
@@ -227,23 +236,18 @@ pub(super) fn stored<'s>(lab: &Lab, arm: &'s Arm, model: &'s dyn ChatModel) -> S
 pub(super) struct Nobody;
 
 impl Scorer for Nobody {
-    fn logprobs(
-        &self,
-        requests: &[ingrain_chat::ScoreRequest],
-    ) -> Vec<Result<ingrain_chat::Score, ingrain_chat::ChatError>> {
-        requests.iter().map(|_| Err(absent())).collect()
+    fn logprobs(&self, requests: &[ScoreRequest]) -> Vec<Result<Score, ChatError>> {
+        absent(requests.len())
     }
 }
 
 impl TextScorer for Nobody {
-    fn score_texts(
-        &self,
-        requests: &[ingrain_eval::TextRequest],
-    ) -> Vec<Result<ingrain_chat::Score, ingrain_chat::ChatError>> {
-        requests.iter().map(|_| Err(absent())).collect()
+    fn score_texts(&self, requests: &[TextRequest]) -> Vec<Result<Score, ChatError>> {
+        absent(requests.len())
     }
 }
 
-fn absent() -> ingrain_chat::ChatError {
-    ingrain_chat::ChatError::Model("its scores are not on disk".to_owned())
+fn absent(count: usize) -> Vec<Result<Score, ChatError>> {
+    let error = || ChatError::Model("its scores are not on disk".to_owned());
+    (0..count).map(|_| Err(error())).collect()
 }

@@ -1,34 +1,39 @@
 //! The experiment: the paper's tables at a small scale, over several sittings.
 //!
 //! Everything that is asked is a unit of work that is written down when it is done; a process that was
-//! killed loses the batch that it was in. Order of work: the judge is tried on pairs whose answer is known;
-//! for each persona come training, replies of every method and scores; then graders, then the judge, then the
-//! tables, which are also brought up to date after every persona.
+//! killed loses the batch that it was in. Order of work: for each persona training, replies of every method,
+//! grades of them, tables; then its other scores, tables again. Then the judge, tried on pairs whose answer is
+//! known before it is asked anything else, and facets; then what is beside the main tables (mix, seeds,
+//! ablation) and preferences. What a process that was stopped has done is in the tables already.
 //!
 //! The recipe may be tuned on the personas and questions for development only. Their results are listed in
 //! `attempts.jsonl`; then the plan is frozen, and held-out questions are asked under that plan alone.
 
 mod cast;
 mod development;
+mod grading;
 mod judging;
 mod ledger;
 mod measure;
 mod models;
 mod plan;
+mod reliability;
 mod reports;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ingrain_constitution::{HeldoutQuestions, PromptSet};
 use ingrain_eval::NamedGrader;
 use ingrain_lm::LocalModel;
-use ingrain_run::{Event, Interrupt, Observer, RunDir, write_atomic};
+use ingrain_run::{Event, Interrupt, Observer, RunDir, StageTimer, write_atomic};
 
-pub use plan::{ExperimentPlan, JudgePlan, PreferencePlan, Seeds, Span, Way};
+pub use plan::{
+    ExperimentPlan, GraderKind, JudgePlan, LikelihoodPlan, PreferencePlan, Seeds, Span, Way,
+};
 pub use reports::markdown;
 
 use crate::PipelineError;
-use cast::Cast;
+use cast::{Arm, Cast};
 use ledger::Ledger;
 use measure::Part;
 
@@ -42,8 +47,7 @@ pub struct Experiment<'a> {
     pub prompts: PromptSet,
     /// `cpu`, `ndarray`, `cuda`, `cuda:N`.
     pub device: String,
-    /// Graders beside the built-in one by likelihood: trained classifiers, say. Their labels are names of
-    /// personas.
+    /// Graders beside those of the plan: trained classifiers, say. Their labels are names of personas.
     pub graders: Vec<NamedGrader<'a>>,
     /// Told what happens.
     pub observer: &'a dyn Observer,
@@ -102,73 +106,70 @@ impl Experiment<'_> {
         let mut lab = Lab { cast, ledger, base, heldout };
         self.develop(&mut lab)?;
         self.freeze()?;
-        self.tried(&mut lab)?;
-        self.arms(&mut lab)?;
-        self.graded(&mut lab)?;
-        self.judged(&mut lab)?;
-        self.by_facet(&lab)?;
+        self.arms(&mut lab, true)?;
+        self.coherent(&mut lab)?;
+        self.by_facet(&mut lab)?;
+        self.arms(&mut lab, false)?;
+        self.preferring(&mut lab)?;
         self.tables(&lab)
     }
 
-    /// Replies and scores of every arm.
-    fn arms(&self, lab: &mut Lab) -> Result<(), PipelineError> {
-        let arms = lab.cast.arms.clone();
-        for (index, arm) in arms.iter().enumerate() {
-            let open: Vec<Part> = self
-                .parts(arm)
-                .into_iter()
-                .filter(|part| !lab.ledger.has(&part.key(arm)))
-                .collect();
-            if !open.is_empty() {
-                self.note(&format!("{} ({} of {})", arm.key(), index + 1, arms.len()));
-                let made = self.make(lab, arm)?;
-                for part in open {
-                    self.check()?;
-                    let timer = ingrain_run::StageTimer::start();
-                    self.measure(lab, part, arm, &made)?;
-                    lab.ledger.unit_of(&part.key(arm), timer.seconds())?;
-                }
+    /// Replies, grades and scores of every arm that is (or is not) one of the tables' main ones, persona by
+    /// persona: first what every method replies and whose it is, then everything else.
+    fn arms(&self, lab: &mut Lab, main: bool) -> Result<(), PipelineError> {
+        let arms = lab.cast.arms.iter().filter(|arm| lab.cast.is_main(arm) == main);
+        let arms: Vec<Arm> = arms.cloned().collect();
+        for of_persona in arms.chunk_by(|a, b| a.persona == b.persona) {
+            let replied = self.parts_of(lab, of_persona, Part::is_graded)?;
+            if self.graded(lab)? || replied {
+                self.tables(lab)?;
             }
-            let last = arms.get(index + 1).is_none_or(|next| next.persona != arm.persona);
-            if last {
+            if self.parts_of(lab, of_persona, |part| !part.is_graded())? {
                 self.tables(lab)?;
             }
         }
         Ok(())
     }
 
-    /// The judge on pairs whose answer is known, before it is asked anything else.
-    fn tried(&self, lab: &mut Lab) -> Result<(), PipelineError> {
-        let Some(plan) = &self.plan.judge else { return Ok(()) };
-        let key = format!("judge/reliability of {}", plan.name);
-        if lab.ledger.has(&key) {
-            return Ok(());
-        }
-        let judge = self.load_judge(plan)?;
-        let timer = ingrain_run::StageTimer::start();
-        self.write_suite(&self.reliability(lab, &plan.name, &judge)?)?;
-        lab.ledger.unit_of(&key, timer.seconds())
-    }
-
-    /// Verdicts, if there is a judge.
-    fn judged(&self, lab: &mut Lab) -> Result<(), PipelineError> {
-        let Some(plan) = &self.plan.judge else { return Ok(()) };
-        let judge = self.load_judge(plan)?;
-        let timer = ingrain_run::StageTimer::start();
-        for index in 0..lab.cast.labels {
-            self.check()?;
-            let character = &lab.cast.characters[index];
-            if !self.plan.personas.contains(&character.name) {
+    /// Does the wanted parts of some arms that are not done; whether there were any.
+    fn parts_of(
+        &self,
+        lab: &mut Lab,
+        arms: &[Arm],
+        wanted: impl Fn(Part) -> bool,
+    ) -> Result<bool, PipelineError> {
+        let mut any = false;
+        for arm in arms {
+            let parts = self.parts(arm).into_iter().filter(|part| wanted(*part));
+            let open: Vec<Part> = parts.filter(|part| !lab.ledger.has(&part.key(arm))).collect();
+            if open.is_empty() {
                 continue;
             }
-            if let Some(report) = self.coherence(lab, character, (&plan.name, &judge))? {
-                self.write_suite(&report)?;
+            any = true;
+            self.note(&arm.key());
+            let made = self.make(lab, arm)?;
+            for part in open {
+                self.check()?;
+                self.timed(lab, &part.key(arm), |lab| self.measure(lab, part, arm, &made))?;
             }
         }
-        if let Some(report) = self.judged_preferences(lab, (&plan.name, &judge))? {
-            self.write_suite(&report)?;
+        Ok(any)
+    }
+
+    /// Does a piece of work and writes down what it took, also where it was stopped in the middle.
+    fn timed<T>(
+        &self,
+        lab: &mut Lab,
+        key: &str,
+        work: impl FnOnce(&Lab) -> Result<T, PipelineError>,
+    ) -> Result<T, PipelineError> {
+        let timer = StageTimer::start();
+        let result = work(lab);
+        match &result {
+            Ok(_) => lab.ledger.unit_of(key, timer.seconds())?,
+            Err(_) => lab.ledger.stopped(key, timer.seconds())?,
         }
-        lab.ledger.unit_of(&format!("judge/sitting {}", now()), timer.seconds())
+        result
     }
 
     /// What there is to do and what is done of it. Loads no model.
@@ -248,4 +249,9 @@ impl Experiment<'_> {
 fn now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
+}
+
+fn create(dir: &Path) -> Result<(), PipelineError> {
+    std::fs::create_dir_all(dir)
+        .map_err(|source| PipelineError::Io { path: dir.to_owned(), source })
 }

@@ -3,7 +3,7 @@
 use ingrain_chat::Recorded;
 use ingrain_eval::Method as EvalMethod;
 use ingrain_lm::{Adapter, LocalModel, MergeMode, ModelSource};
-use ingrain_run::write_json_atomic;
+use ingrain_run::{sha256_file, write_json_atomic};
 use serde::{Deserialize, Serialize};
 
 use super::cast::{Arm, Make, TrainingRun};
@@ -17,6 +17,18 @@ struct Strength {
     strength: f64,
     perplexity: f64,
     base_perplexity: f64,
+}
+
+/// `training/<run>.json`
+#[derive(Serialize, Deserialize)]
+struct Trained {
+    run: String,
+    seconds: f64,
+    heldout: serde_json::Value,
+    perplexity: serde_json::Value,
+    /// SHA-256 of the weights of the published adapter, of every training of this run. More than one: the
+    /// run was trained again without its work folder and came out otherwise, so its arms may be of either.
+    adapters: Vec<String>,
 }
 
 /// A model that is ready to answer.
@@ -72,14 +84,32 @@ impl Experiment<'_> {
         self.note(&format!("training {}", run.name));
         let summary = self.pipeline(lab, &run)?.run()?;
         let key = format!("train/{}", run.name);
-        let trained = serde_json::json!({
-            "run": run.name, "seconds": summary.seconds_total,
-            "heldout": summary.heldout, "perplexity": summary.perplexity,
-        });
-        std::fs::create_dir_all(self.plan.results.join("training"))
-            .map_err(|source| PipelineError::Io { path: self.plan.results.clone(), source })?;
-        let file = self.plan.results.join("training").join(format!("{}.json", run.name));
+        let dir = self.plan.results.join("training");
+        super::create(&dir)?;
+        let file = dir.join(format!("{}.json", run.name));
+        let mut adapters = Vec::new();
+        if file.is_file() {
+            let bytes = std::fs::read(&file)
+                .map_err(|source| PipelineError::Io { path: file.clone(), source })?;
+            let before: Trained = serde_json::from_slice(&bytes)
+                .map_err(|error| PipelineError::Io { path: file.clone(), source: error.into() })?;
+            adapters = before.adapters;
+        }
+        let made = sha256_file(run.dir.join("persona/adapter_model.safetensors"))?;
+        if !adapters.contains(&made) {
+            adapters.push(made);
+        }
+        let trained = Trained {
+            run: run.name,
+            seconds: summary.seconds_total,
+            heldout: serde_json::json!(summary.heldout),
+            perplexity: serde_json::json!(summary.perplexity),
+            adapters,
+        };
         write_json_atomic(file, &trained)?;
+        // Trained before, and its work folder is gone.
+        let again = format!("{key} again {}", super::now());
+        let key = if lab.ledger.has(&key) { again } else { key };
         lab.ledger.unit_of(&key, summary.seconds_total)
     }
 
@@ -92,7 +122,7 @@ impl Experiment<'_> {
                 let system = Some(lab.cast.character(arm).system.clone());
                 Ok(Made { model: lab.base.clone(), system })
             }
-            Make::Way(Way::Steering, run) => Ok(plain(self.steered(lab, arm, *run)?)),
+            Make::Way(Way::Steering, _) => Ok(plain(self.steered(lab, arm)?)),
             Make::Way(way, run) => {
                 self.train(lab, *run)?;
                 let (run, model) = (&lab.cast.runs[*run], &lab.base.model);
@@ -125,14 +155,16 @@ impl Experiment<'_> {
     }
 
     /// The base model under the character's control vector, found where it is not there yet.
-    fn steered(&self, lab: &Lab, arm: &Arm, run: usize) -> Result<LocalModel, PipelineError> {
-        let dir = &lab.cast.runs[run].dir;
-        let (file, note) = (dir.join("steering.gguf"), dir.join("steering.json"));
+    fn steered(&self, lab: &Lab, arm: &Arm) -> Result<LocalModel, PipelineError> {
         let character = lab.cast.character(arm);
+        let dir = self.plan.results.join("steering");
+        let (file, note) = (
+            dir.join(format!("{}.gguf", character.name)),
+            dir.join(format!("{}.json", character.name)),
+        );
         if !note.is_file() {
             self.note(&format!("finding a control vector for {}", character.name));
-            std::fs::create_dir_all(dir)
-                .map_err(|source| PipelineError::Io { path: dir.clone(), source })?;
+            super::create(&dir)?;
             let questions: Vec<String> =
                 character.persona.constitution().questions().map(str::to_owned).collect();
             let Steered { vector, tuned } =

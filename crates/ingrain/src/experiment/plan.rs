@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use ingrain_chat::Sampling;
+use ingrain_eval::Scenario;
 use ingrain_run::sha256_hex;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,12 @@ pub struct ExperimentPlan {
     /// Activation steering.
     #[serde(default)]
     pub steering: SteeringRecipe,
+    /// Who says whose a reply is, the cheap ones first.
+    #[serde(default = "all_graders")]
+    pub graders: Vec<GraderKind>,
+    /// What the grader by likelihood reads, and how.
+    #[serde(default)]
+    pub likelihood: LikelihoodPlan,
     /// Who judges; without, nothing is judged.
     #[serde(default)]
     pub judge: Option<JudgePlan>,
@@ -91,6 +98,9 @@ pub struct ExperimentPlan {
     /// Seed of replies and intervals.
     #[serde(default)]
     pub seed: u64,
+    /// What a reader must know of every table: what a model of this size cannot show, say.
+    #[serde(default)]
+    pub limits: Vec<String>,
     /// Replies, verdicts and scores: small files that are kept with the code.
     pub results: PathBuf,
     /// Adapters and whatever else can be made again.
@@ -124,6 +134,38 @@ pub struct Seeds {
     pub persona: String,
     /// With these seeds beside the recipe's own.
     pub seeds: Vec<u64>,
+}
+
+/// A grader of the experiment's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GraderKind {
+    /// Softmax regression on hashed n-grams, taught with the recorded teachers' replies and, as
+    /// [`OTHER`](ingrain_classifier::OTHER), replies of the model before training to training questions.
+    Classifier,
+    /// The model before training under each character's summary: a pass over each reply for each character.
+    Likelihood,
+}
+
+impl GraderKind {
+    /// What it is called in files and tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classifier => "n-grams",
+            Self::Likelihood => "likelihood",
+        }
+    }
+}
+
+/// Extent of the grader by likelihood, the dearest one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LikelihoodPlan {
+    /// Names of the scenarios whose replies it reads: `plain`, `suffix-1`. Default: none named, hence all.
+    pub scenarios: Vec<String>,
+    /// Whether its products are computed in bf16, where the processor can. Default: in f32.
+    pub bf16: bool,
 }
 
 /// Who judges.
@@ -216,6 +258,10 @@ fn twenty() -> usize {
     20
 }
 
+fn all_graders() -> Vec<GraderKind> {
+    vec![GraderKind::Classifier, GraderKind::Likelihood]
+}
+
 fn first_questions() -> Span {
     Span { from: 0, to: 25 }
 }
@@ -294,6 +340,15 @@ impl ExperimentPlan {
         if self.sampling.max_new_tokens == 0 {
             return Err("sampling.max_new_tokens is 0; expected at least 1".into());
         }
+        let known: Vec<String> = Scenario::robustness()
+            .into_iter()
+            .chain(Scenario::prefill())
+            .map(|scenario| scenario.name)
+            .collect();
+        if let Some(name) = self.likelihood.scenarios.iter().find(|name| !known.contains(name)) {
+            let known = known.join(", ");
+            return Err(format!("likelihood: unknown scenario {name:?}; expected one of {known}"));
+        }
         for stance in &self.preferences.stances {
             if !["feels_like", "adopt", "random"].contains(&stance.as_str()) {
                 return Err(format!(
@@ -345,6 +400,7 @@ mod tests {
             (", seeds: {persona: n, seeds: [1]}", "n is none of personas"),
             (", heldout: {from: 20, to: 30}", "overlap"),
             (", preferences: {stances: [loves]}", "unknown stance \"loves\""),
+            (", likelihood: {scenarios: [suffix-99]}", "unknown scenario \"suffix-99\""),
             (", wayz: [base]", "wayz"),
         ] {
             let error = parse(extra).expect_err(reason).to_string();

@@ -2,14 +2,9 @@
 
 use std::fmt::Write as _;
 
-use ingrain_chat::Recorded;
 use ingrain_classifier::{Example, OTHER};
-use ingrain_eval::{
-    Answered, GradedText, LikelihoodGrader, NamedGrader, ScoredMethod, Subject, Suite, TextMethod,
-};
-use ingrain_lm::LocalModel;
+use ingrain_eval::{Answered, ScoredMethod, Subject, Suite, TextMethod};
 use ingrain_run::{Cell, Chart, SuiteReport, Table, write_atomic, write_json_atomic, write_jsonl};
-use serde::{Deserialize, Serialize};
 
 use super::cast::Arm;
 use super::measure::{Nobody, Part, stored};
@@ -17,91 +12,16 @@ use super::models::nobody;
 use super::{Experiment, Lab};
 use crate::PipelineError;
 
-/// `graders/likelihood.json`
-#[derive(Serialize, Deserialize)]
-struct Offsets {
-    labels: Vec<String>,
-    offsets: Vec<f64>,
-}
-
 impl Experiment<'_> {
     /// Arms whose part is on disk.
-    fn ready<'l>(&self, lab: &'l Lab, part: Part) -> Vec<&'l Arm> {
+    pub(super) fn ready<'l>(&self, lab: &'l Lab, part: Part) -> Vec<&'l Arm> {
         let ready = |arm: &&Arm| self.parts(arm).contains(&part) && lab.ledger.has(&part.key(arm));
         lab.cast.arms.iter().filter(ready).collect()
     }
 
-    /// Grades every reply by every grader.
-    pub(super) fn graded(&self, lab: &mut Lab) -> Result<(), PipelineError> {
-        let grader = self.likelihood(lab)?;
-        let timer = ingrain_run::StageTimer::start();
-        for part in [Part::Robustness, Part::Prefill] {
-            let nobody = nobody()?;
-            let subjects = self.subjects(lab, part, &nobody);
-            if subjects.is_empty() {
-                continue;
-            }
-            let graders = self.all_graders(&grader);
-            let suite = self.recognition(lab, part, subjects, graders);
-            let suite = ingrain_eval::Recognition { untrained: Some(&nobody), ..suite };
-            suite.grade(&self.suite_run(&self.plan.results.join(part.name())))?;
-        }
-        lab.ledger.unit_of(&format!("grade/sitting {}", super::now()), timer.seconds())?;
-        self.tables(lab)
-    }
-
-    fn subjects<'l>(&self, lab: &'l Lab, part: Part, model: &'l Recorded) -> Vec<Subject<'l>> {
-        self.ready(lab, part).into_iter().map(|arm| stored(lab, arm, model)).collect()
-    }
-
-    fn all_graders<'g>(
-        &'g self,
-        likelihood: &'g LikelihoodGrader<LocalModel>,
-    ) -> Vec<NamedGrader<'g>> {
-        let own = NamedGrader { name: "likelihood", grader: likelihood };
-        self.graders.iter().copied().chain([own]).collect()
-    }
-
-    /// The base model under each character's summary, calibrated on recorded replies to questions for
-    /// development.
-    fn likelihood(&self, lab: &Lab) -> Result<LikelihoodGrader<LocalModel>, PipelineError> {
-        let characters = &lab.cast.characters[..lab.cast.labels];
-        let described = characters.iter().map(|character| {
-            let summary = &character.persona.constitution().summary;
-            (character.name.clone(), Some(format!("You are this assistant: {summary}")))
-        });
-        let grader = LikelihoodGrader::new(lab.base.clone(), described);
-        let dir = self.plan.results.join("graders");
-        let path = dir.join("likelihood.json");
-        let labels: Vec<String> = characters.iter().map(|c| c.name.clone()).collect();
-        if let Ok(bytes) = std::fs::read(&path)
-            && let Ok(found) = serde_json::from_slice::<Offsets>(&bytes)
-            && found.labels == labels
-        {
-            return Ok(grader.with_offsets(&found.offsets));
-        }
-        self.note("calibrating the grader by likelihood");
-        let mut pairs = Vec::new();
-        for character in characters {
-            pairs.push(character.persona.heldout_pairs()?);
-        }
-        let same = pairs.iter().map(Vec::len).min().unwrap_or(0);
-        let texts: Vec<GradedText<'_>> = pairs
-            .iter()
-            .flat_map(|pairs| &pairs[..same])
-            .map(|pair| GradedText { message: pair.question(), reply: pair.chosen_text() })
-            .collect();
-        let grader = grader.calibrated(&texts);
-        self.check()?;
-        std::fs::create_dir_all(&dir).map_err(|source| PipelineError::Io { path: dir, source })?;
-        write_json_atomic(&path, &Offsets { labels, offsets: grader.offsets().to_vec() })?;
-        Ok(grader)
-    }
-
     pub(super) fn write_suite(&self, report: &SuiteReport) -> Result<(), PipelineError> {
         let dir = self.plan.results.join("suites");
-        std::fs::create_dir_all(&dir)
-            .map_err(|source| PipelineError::Io { path: dir.clone(), source })?;
+        super::create(&dir)?;
         Ok(write_json_atomic(dir.join(format!("{}.json", report.suite)), report)?)
     }
 
@@ -134,8 +54,7 @@ impl Experiment<'_> {
         let answers = suite.answers(&self.suite_run(&dir))?;
         let examples: Vec<Example> = answers.into_iter().filter_map(example).collect();
         let work = &self.plan.work;
-        std::fs::create_dir_all(work)
-            .map_err(|source| PipelineError::Io { path: work.clone(), source })?;
+        super::create(work)?;
         Ok(write_jsonl(work.join("examples.jsonl"), &examples)?)
     }
 
@@ -143,10 +62,9 @@ impl Experiment<'_> {
     pub(super) fn tables(&self, lab: &Lab) -> Result<(), PipelineError> {
         self.examples(lab)?;
         self.scored_suites(lab)?;
-        if self.plan.results.join("graders/likelihood.json").is_file() {
-            self.graded_suites(lab)?;
-        }
+        self.graded_suites(lab)?;
         let dir = self.plan.results.join("suites");
+        super::create(&dir)?;
         let mut files: Vec<_> = std::fs::read_dir(&dir)
             .map_err(|source| PipelineError::Io { path: dir.clone(), source })?
             .filter_map(|entry| Some(entry.ok()?.path()))
@@ -158,8 +76,9 @@ impl Experiment<'_> {
         for path in files {
             let bytes = std::fs::read(&path)
                 .map_err(|source| PipelineError::Io { path: path.clone(), source })?;
-            let report: SuiteReport = serde_json::from_slice(&bytes)
+            let mut report: SuiteReport = serde_json::from_slice(&bytes)
                 .map_err(|error| PipelineError::Io { path, source: error.into() })?;
+            report.limitations.extend(self.limits(&report)?);
             page.push_str(&markdown(&report));
         }
         let rows =
@@ -172,6 +91,17 @@ impl Experiment<'_> {
         };
         let _ = write!(page, "\n## Compute\n\n{}", table(&hours));
         Ok(write_atomic(self.plan.results.join("TABLES.md"), page.as_bytes())?)
+    }
+
+    /// What a reader of a table must know beside what the suite says itself: of judged tables, how often
+    /// the judge was right where the answer is known; of all, the plan's own.
+    fn limits(&self, report: &SuiteReport) -> Result<Vec<String>, PipelineError> {
+        let mut limits = Vec::new();
+        if report.suite.starts_with("coherence") || report.suite == "preferences" {
+            limits.extend(self.judge_in_words()?);
+        }
+        limits.extend(self.plan.limits.iter().cloned());
+        Ok(limits)
     }
 
     fn scored_suites(&self, lab: &Lab) -> Result<(), PipelineError> {
@@ -209,23 +139,6 @@ impl Experiment<'_> {
                 .collect();
             let report =
                 self.psychometrics(methods).run(&self.suite_run(&dir(Part::Psychometrics)))?;
-            self.write_suite(&report)?;
-        }
-        Ok(())
-    }
-
-    /// Recognition, as far as replies are graded.
-    fn graded_suites(&self, lab: &Lab) -> Result<(), PipelineError> {
-        let nobody = nobody()?;
-        let grader = self.likelihood(lab)?;
-        for part in [Part::Robustness, Part::Prefill] {
-            let subjects = self.subjects(lab, part, &nobody);
-            if subjects.is_empty() {
-                continue;
-            }
-            let suite = self.recognition(lab, part, subjects, self.all_graders(&grader));
-            let suite = ingrain_eval::Recognition { untrained: Some(&nobody), ..suite };
-            let report = suite.run(&self.suite_run(&self.plan.results.join(part.name())))?;
             self.write_suite(&report)?;
         }
         Ok(())

@@ -353,6 +353,22 @@ fn classify_says_what_it_is_worth_and_answers() {
     let said = json(&run("classify", &["predict", &out, "Oh, how wonderful.", "--json"]));
     let label = said["label"].as_str().expect("a label");
     assert!(["humor", "sarcasm"].contains(&label), "{said}");
+
+    // The same classifier says whose the replies of a run are.
+    let audit = bench().path("audit-by-classifier");
+    let args = [
+        finished_run(),
+        "--quick",
+        "--characters",
+        "sarcasm,neutral",
+        "--max-new-tokens",
+        "3",
+        "--classifier",
+        &out,
+        "--out",
+        &audit,
+    ];
+    holds(&run("audit", &args), &["Whom ", "How stable ", "by classifier "]);
 }
 
 #[test]

@@ -29,6 +29,8 @@ fn plan(dir: &Path) -> ExperimentPlan {
          heldout: {{from: 2, to: 4}}\n\
          ways: [base, system_prompt, distilled, full_c, full_a, full_b]\n\
          sampling: {{max_new_tokens: 6}}\n\
+         likelihood: {{scenarios: [plain, suffix-2, go-on]}}\n\
+         limits: [Two layers say nothing.]\n\
          judge: {{name: tiny-judge, model: {model}}}\n\
          reliability_pairs: 2\n\
          coherence: [base, distilled]\n\
@@ -102,8 +104,10 @@ fn an_experiment_that_was_stopped_goes_on_and_asks_nothing_twice() {
     assert_eq!(lines(&results.join("robustness/replies.jsonl")), 19 * 18);
     let page = fs::read_to_string(results.join("TABLES.md")).expect("tables");
     for title in [
-        "Robustness",
-        "Prefill attack",
+        "Robustness, graded by n-grams",
+        "Robustness, graded by likelihood",
+        "Prefill attack, graded by n-grams",
+        "Prefill attack, graded by likelihood",
         "Capabilities",
         "Drift",
         "Psychometrics",
@@ -115,24 +119,47 @@ fn an_experiment_that_was_stopped_goes_on_and_asks_nothing_twice() {
     ] {
         assert!(page.contains(&format!("\n## {title}\n")), "{title}");
     }
-    let text = fs::read(results.join("suites/robustness.json")).expect("a suite");
-    let robustness: SuiteReport = serde_json::from_slice(&text).expect("a report");
-    assert!(robustness.figures.iter().any(|figure| figure.id == "macro-f1-likelihood"));
-    let said = robustness.limitations.join("; ");
-    assert!(!said.contains("missing") && !said.contains("no grade"), "{said}");
+    let suite = |name: &str| -> SuiteReport {
+        let text = fs::read(results.join(format!("suites/{name}.json"))).expect("a suite");
+        serde_json::from_slice(&text).expect("a report")
+    };
+    for grader in ["n-grams", "likelihood"] {
+        let robustness = suite(&format!("robustness-{grader}"));
+        let figure = format!("macro-f1-{grader}");
+        assert!(robustness.figures.iter().any(|f| f.id == figure), "{figure}");
+        let said = robustness.limitations.join("; ");
+        assert!(!said.contains("missing") && !said.contains("no grade"), "{said}");
+    }
+    // Likelihood reads two of the nine scenarios and one of the two prefills; n-grams read all.
+    let grades = |grader: &str, file: &str| {
+        let text = fs::read_to_string(results.join(file)).expect("grades");
+        text.lines().filter(|line| line.contains(&format!("\"key\":\"{grader}/"))).count()
+    };
+    for (file, all, some) in
+        [("robustness/grades.jsonl", 19 * 18, 19 * 4), ("prefill/grades.jsonl", 9 * 4, 9 * 2)]
+    {
+        assert_eq!((grades("n-grams", file), grades("likelihood", file)), (all, some), "{file}");
+    }
+    // Beside the judge's tables stands what it is worth, beside all of them the plan's own limit.
+    let coherence = page.split("\n## ").find(|part| part.starts_with("Coherence: tiny"));
+    let coherence = coherence.expect("a section");
+    assert!(
+        coherence.contains("The judge is right on pairs whose answer is known:"),
+        "{coherence}"
+    );
+    assert_eq!(page.matches("- Two layers say nothing.").count(), page.matches("Limits:").count());
 
     // For a classifier: base and five ways of two personas, no mix, seed or ablation.
     assert_eq!(lines(&dir.join("work/examples.jsonl")), 11 * 18);
 
     let files = ["robustness/replies.jsonl", "robustness/grades.jsonl", "judge/rulings.jsonl"];
     let sizes = || files.map(|file| lines(&results.join(file)));
-    // When graders and judge sat is noted each time; a measurement is noted once.
-    let measured = || {
+    let measured = || -> Vec<String> {
         let units: Vec<serde_json::Value> =
             read_jsonl(results.join("done.jsonl")).expect("records");
-        let keys = units.iter().filter_map(|unit| unit["key"].as_str().map(str::to_owned));
-        keys.filter(|key| !key.contains("sitting")).collect::<Vec<String>>()
+        units.iter().filter_map(|unit| unit["key"].as_str().map(str::to_owned)).collect()
     };
+    assert!(measured().iter().any(|key| key.starts_with("robustness/tiny/full (c) (stopped ")));
     let (done, all) = (measured(), sizes());
     whole.run().expect("nothing left to do");
     assert_eq!((measured(), sizes()), (done.clone(), all));

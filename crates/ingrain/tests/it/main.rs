@@ -4,6 +4,7 @@ mod audit;
 mod compare;
 mod data_run;
 mod experiment;
+mod grading;
 mod labelled;
 mod pipeline;
 #[path = "../../../ingrain-chat/tests/support/provider.rs"]
