@@ -400,7 +400,7 @@ fn audit_says_whom_the_replies_resemble() {
 }
 
 #[test]
-fn experiment_says_what_there_is_to_do() {
+fn experiment_says_what_there_is_to_do_and_does_it() {
     let dir = bench().path("experiment");
     let personas = Path::new(&dir).join("personas");
     fs::create_dir_all(&personas).expect("a folder");
@@ -410,16 +410,21 @@ fn experiment_says_what_there_is_to_do() {
     let plan = format!(
         "{{name: tiny, recipe: {}, personas: [tiny, warm], development_questions: {{from: 0, to: 2}}, \
          heldout: {{from: 2, to: 4}}, ways: [base, distilled], prefill: [distilled], \
-         preferences: {{traits: 4, offers: 6, messages: 2}}, results: results, work: work}}",
-        bench().recipe
+         sampling: {{max_new_tokens: 3}}, judge: {{name: tiny, model: {}}}, reliability_pairs: 2, \
+         coherence: [base, distilled], preferences: {{traits: 4, offers: 6, messages: 2}}, \
+         replicates: 50, results: results, work: work}}",
+        bench().recipe,
+        bench().model
     );
     let file = Path::new(&dir).join("plan.yaml");
     fs::write(&file, plan).expect("written");
-    let output = example("experiment")
-        .current_dir(&dir)
-        .args(["plan.yaml", "--amount"])
-        .output()
-        .expect("starts");
-    holds(&succeeded("experiment", &output), &["2 trainings", "0 of"]);
+    let asked = |args: &[&str]| {
+        let output = example("experiment").current_dir(&dir).args(args).output().expect("starts");
+        succeeded("experiment", &output)
+    };
+    holds(&asked(&["plan.yaml", "--amount"]), &["2 trainings", "0 of"]);
     assert!(!Path::new(&dir).join("work").exists(), "nothing is trained");
+    holds(&asked(&["plan.yaml"]), &["TABLES.md"]);
+    let tables = fs::read_to_string(Path::new(&dir).join("results/TABLES.md")).expect("tables");
+    holds(&tables, &["Robustness", "Drift", "Revealed preferences"]);
 }
