@@ -72,7 +72,7 @@ impl DataRun<'_> {
         (pairs && start.pairs.is_none()) || writes
     }
 
-    fn asks_student(&self) -> bool {
+    pub(super) fn asks_student(&self) -> bool {
         let (data, start) = (&self.recipe.data, &self.recipe.start_from);
         let answers = start.student_column.is_none()
             && (data.rejected == RejectedReplies::Student

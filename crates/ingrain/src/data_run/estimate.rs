@@ -115,6 +115,31 @@ impl Desk<'_> {
                 stages.push(self.left(whole));
             }
         }
+        self.heldout(stages, teacher, student)
+    }
+
+    /// What a run asks of both to measure a persona that brings no held-out pairs.
+    fn heldout(
+        &self,
+        stages: &mut Vec<StageEstimate>,
+        teacher: Option<Pace>,
+        student: Option<Pace>,
+    ) -> Result<(), PipelineError> {
+        let (run, recipe) = (self.run, &self.run.recipe);
+        let (Some(_), Some(pace), true) =
+            (run.persona.missing_heldout(), teacher, run.asks_student())
+        else {
+            return Ok(());
+        };
+        let prompts = Prompt::general(run.persona.heldout_questions(recipe.seed));
+        let constitution = run.persona.constitution();
+        let system = run.prompts.teacher_system(constitution, &recipe.assistant_name)?;
+        let estimator = self.estimator("teacher", pace, &recipe.data.teacher);
+        stages.push(self.left(estimator.replies("heldout.teacher", Some(&system), &prompts, 1)));
+        if let Some(pace) = student {
+            let estimator = self.estimator("student", pace, &recipe.data.student);
+            stages.push(self.left(estimator.replies("heldout.student", None, &prompts, 1)));
+        }
         Ok(())
     }
 

@@ -512,7 +512,10 @@ fn heldout_questions_are_drawn_from_the_built_in_turns_and_kept_out_of_training(
     recipe.data.general = Some(ingrain::GeneralPrompts::default());
     let alone = run(dir.path(), recipe, &Silent);
     let alone = DataRun { persona: unmeasured(dir.path(), &[]), ..alone };
+    let estimate = alone.estimate(&Assumptions::default()).expect("estimates");
+    let requests: u64 = estimate.iter().map(|stage| stage.requests).sum();
     alone.run().expect("runs");
+    assert_eq!(server.requests() as u64, requests);
     let prompts: Vec<Prompt> = read_jsonl(dir.path().join("run/prompts.jsonl")).expect("prompts");
     let heldout: Vec<PreferencePair> =
         read_jsonl(dir.path().join("run/heldout.jsonl")).expect("pairs");
