@@ -1,8 +1,11 @@
 //! From logits to the next token.
 
 use ingrain_chat::Sampling;
+use pulp::{Simd, WithSimd};
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
+
+use crate::kernels::simd;
 
 /// The state of one request's sampling: its own random stream and the tokens it has seen.
 #[derive(Debug)]
@@ -96,9 +99,9 @@ impl Sampler {
     fn candidates(&self, logits: &[f32]) -> (Vec<(usize, f64)>, f64) {
         let temperature = self.sampling.temperature;
         let max = logits[argmax(logits)];
-        let weight = |logit: f32| f64::from(((logit - max) / temperature).exp());
+        let weights: Vec<f32> = logits.iter().map(|l| ((l - max) / temperature).exp()).collect();
         let above = |floor: f64| -> Vec<(usize, f64)> {
-            let weighed = logits.iter().map(|&logit| weight(logit)).enumerate();
+            let weighed = weights.iter().map(|&weight| f64::from(weight)).enumerate();
             weighed.filter(|&(_, w)| w >= floor && w > 0.0).collect()
         };
         let k = self.sampling.top_k;
@@ -111,7 +114,7 @@ impl Sampler {
             let total = kept.iter().map(|c| c.1).sum();
             return (kept, total);
         }
-        let total: f64 = logits.iter().map(|&l| weight(l)).sum();
+        let total: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
         let rest = 1.0 - f64::from(self.sampling.top_p).min(1.0);
         let floor = (rest / logits.len() as f64 * total).max(f64::from(self.sampling.min_p));
         (above(floor), total)
@@ -140,21 +143,37 @@ pub(super) fn likeliest(logits: &[f32], count: usize) -> Vec<(u32, f32)> {
     ids.into_iter().map(|id| (id, logits[id as usize] - log_total)).collect()
 }
 
+/// The first of the largest values; 0 where nothing is a number.
 fn argmax(values: &[f32]) -> usize {
-    let mut best = 0;
-    for (index, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = index;
-        }
-    }
-    best
+    let max = simd::dispatch(Largest(values));
+    values.iter().position(|value| *value == max).unwrap_or(0)
 }
 
 fn log_sum_exp(logits: &[f32]) -> f32 {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let total: f32 =
-        logits.chunks(64).map(|chunk| chunk.iter().map(|l| (l - max).exp()).sum::<f32>()).sum();
-    max + total.ln()
+    simd::dispatch(LogSumExp(logits))
+}
+
+struct Largest<'a>(&'a [f32]);
+
+impl WithSimd for Largest<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f32 {
+        simd::max(simd, self.0)
+    }
+}
+
+struct LogSumExp<'a>(&'a [f32]);
+
+impl WithSimd for LogSumExp<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f32 {
+        let max = simd::max(simd, self.0);
+        max + simd::sum_exp_shifted(simd, self.0, max).ln()
+    }
 }
 
 #[cfg(test)]

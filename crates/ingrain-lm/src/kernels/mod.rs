@@ -16,7 +16,7 @@ mod matmul;
 pub(crate) mod norm;
 mod panel;
 pub(crate) mod rotary;
-mod simd;
+pub(crate) mod simd;
 mod skinny;
 pub(crate) mod swiglu;
 
