@@ -5,7 +5,7 @@ use std::path::Path;
 use ingrain_lm::{CausalLm, Policy};
 use ingrain_train::{Parameters, TrainRun, Trained, fit};
 
-use crate::reference::sizes;
+use crate::layout::sizes;
 use crate::{
     DpoConfig, DpoError, DpoObjective, PreferenceLoss, ReferencePass, TokenizedPair, WeightedSum,
     build_loss,
@@ -105,6 +105,7 @@ impl DpoTrainer<'_> {
         if let Some((loss, settings)) = own {
             objective = objective.with_loss(loss, settings);
         }
-        Ok(fit(&objective, sizes(&examples), initial.untracked(), &config.training, run)?)
+        let sizes = sizes(&examples, initial.shares_beginnings(&model));
+        Ok(fit(&objective, sizes, initial.untracked(), &config.training, run)?)
     }
 }
