@@ -37,9 +37,9 @@ impl TokenSequence {
 /// in column `start`, at position `shared`; it does not see what the first alone holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Branch {
-    /// Columns that both sequences begin with.
+    /// Columns that both sequences begin with, at most `start`.
     pub shared: usize,
-    /// The column in which the second one goes on.
+    /// The column in which the second one goes on, at most the row's length.
     pub start: usize,
 }
 

@@ -51,6 +51,8 @@ impl Shape<'_> {
         assert_eq!(k.len(), v.len(), "v has the shape of k");
         let [rows, given] = [self.batch, self.branches.len()];
         assert!(given == 0 || given == rows, "a branch or none for each row");
+        let fits = |branch: &Branch| branch.shared <= branch.start && branch.start <= self.seq;
+        assert!(self.branches.iter().flatten().all(fits), "a branch lies within its row");
     }
 
     /// The sequences of a row, in the order of their queries, which fill the row.
@@ -123,14 +125,19 @@ impl<'a> Lane<'a> {
     }
 
     /// The same as `[dim, padded]`, times `scale`.
-    fn transpose(self, strand: Strand, end: usize, shape: Shape<'_>, scale: f32) -> Vec<f32> {
+    fn transpose(self, strand: Strand, end: usize, dim: usize, scale: f32) -> Vec<f32> {
         let padded = strand.padded();
-        let mut columns = vec![0.0; shape.dim * padded];
+        let mut columns = vec![0.0; dim * padded];
         // Sixteen tokens at a time: their line of every column is filled before it leaves the cache.
         for first in (0..end).step_by(PAD) {
+            let tokens = first..end.min(first + PAD);
+            let mut starts = [0; PAD];
+            for (start, token) in starts.iter_mut().zip(tokens.clone()) {
+                *start = strand.row(token) * self.width + self.at;
+            }
             for (d, column) in columns.chunks_exact_mut(padded).enumerate() {
-                for (token, x) in (first..).zip(&mut column[first..end.min(first + PAD)]) {
-                    *x = self.values[strand.row(token) * self.width + self.at + d] * scale;
+                for (x, start) in column[tokens.clone()].iter_mut().zip(starts) {
+                    *x = self.values[start + d] * scale;
                 }
             }
         }
@@ -206,7 +213,7 @@ impl WithSimd for Forward<'_> {
         let (dim, padded) = (shape.dim, strand.padded());
         let end = first + out.len();
         let keys = Lane::new(k, shape, shape.kv_heads, batch, kv);
-        let keys = keys.transpose(strand, end, shape, shape.scale());
+        let keys = keys.transpose(strand, end, dim, shape.scale());
         let values = Lane::new(v, shape, shape.kv_heads, batch, kv).gather(strand, end, dim);
         let (mut scores, mut mixed) = (vec![0.0; BLOCK * padded], vec![0.0; BLOCK * dim]);
         for member in 0..shape.group() {
@@ -327,8 +334,8 @@ impl Backward<'_> {
         let lane = |all, head| Lane::new(all, shape, shape.heads, batch, head);
         let keys = Lane::new(saved.k, shape, shape.kv_heads, batch, kv);
         let values = Lane::new(saved.v, shape, shape.kv_heads, batch, kv);
-        let keys_t = keys.transpose(strand, strand.end, shape, scale);
-        let values_t = values.transpose(strand, strand.end, shape, 1.0);
+        let keys_t = keys.transpose(strand, strand.end, dim, scale);
+        let values_t = values.transpose(strand, strand.end, dim, 1.0);
         let keys = keys.gather(strand, strand.end, dim);
         let (mut dk_sum, mut dv_sum) = (vec![0.0; keys.len()], vec![0.0; keys.len()]);
         let (mut p, mut ds) = (vec![0.0; BLOCK * padded], vec![0.0; BLOCK * padded]);
