@@ -41,10 +41,11 @@ impl Shape {
         2 * self.pairs * self.tokens
     }
 
-    fn sequence(self, seed: usize) -> TokenSequence {
-        let id = |i: usize| ((seed * 977 + i * 131) % 40_000) as u32;
-        let prompt: Vec<u32> = (0..self.prompt_tokens).map(id).collect();
-        let completion: Vec<u32> = (self.prompt_tokens..self.tokens).map(id).collect();
+    /// The sequence of that number; the two of a pair follow each other and have one prompt.
+    fn sequence(self, index: usize) -> TokenSequence {
+        let id = |seed: usize| move |i: usize| ((seed * 977 + i * 131) % 40_000) as u32;
+        let prompt: Vec<u32> = (0..self.prompt_tokens).map(id(index / 2 * 2)).collect();
+        let completion: Vec<u32> = (self.prompt_tokens..self.tokens).map(id(index)).collect();
         TokenSequence::from_parts(&prompt, &completion)
     }
 }

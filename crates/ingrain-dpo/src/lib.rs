@@ -37,6 +37,7 @@
 
 mod config;
 mod error;
+mod layout;
 mod logps;
 mod loss;
 mod losses;
@@ -50,6 +51,7 @@ mod unpaired;
 
 pub use config::DpoConfig;
 pub use error::DpoError;
+pub use layout::Sequences;
 pub use logps::{PairLogps, TokenLogps};
 pub use loss::{LossOutput, PreferenceLoss};
 pub use losses::{
@@ -59,7 +61,7 @@ pub use losses::{
 pub use metrics::PreferenceMetrics;
 pub use objective::DpoObjective;
 pub use pairs::{TokenizedPair, TooLong, tokenize_pairs};
-pub use reference::{ReferenceLogps, ReferencePass, Sequences};
+pub use reference::{ReferenceLogps, ReferencePass};
 pub use spec::{LossSpec, Term, build_loss};
 pub use trainer::DpoTrainer;
 pub use unpaired::{

@@ -3,10 +3,10 @@
 use ingrain_lm::{CausalLm, Policy, Readout, TokenBatch, vocab_kl};
 use ingrain_train::{Cost, Objective, TrainError, fingerprint};
 
-use crate::reference::{data_fingerprint, real_tokens, side_after_side};
+use crate::layout::{data_fingerprint, real_tokens};
 use crate::{
     DpoConfig, DpoError, PairLogps, PreferenceLoss, PreferenceMetrics, ReferenceLogps, Sequences,
-    TokenLogps, TokenizedPair, WeightedSum, build_loss,
+    TokenLogps, TokenizedPair, WeightedSum, build_loss, layout,
 };
 
 /// Preference pairs under a model, as an [`Objective`] over adapters or other policies.
@@ -78,8 +78,8 @@ impl<'a> DpoObjective<'a> {
 
 impl<P: Policy> Objective<P> for DpoObjective<'_> {
     fn cost(&self, examples: &[usize], policy: &P) -> Result<Cost, TrainError> {
-        let sequences = side_after_side(&self.sequences, examples);
-        let batch = TokenBatch::new(&sequences, self.model.device());
+        let joined = policy.shares_beginnings(self.model);
+        let batch = layout::batch(&self.sequences, examples, joined, self.model.device());
         let policy = self.policy_of(policy.readout(self.model, &batch), &batch);
         let reference = self.reference_of(examples);
         let output =

@@ -9,15 +9,13 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::time::Instant;
 
-use ingrain_lm::{CausalLm, TokenBatch, TokenSequence, side_by_side};
+use ingrain_lm::{CausalLm, side_by_side};
 use ingrain_run::{Event, JsonlStore, Keyed, RunError, write_atomic};
-use ingrain_train::{Batching, ExampleSize, Plan, TrainConfig, TrainError, TrainRun, fingerprint};
+use ingrain_train::{Batching, Plan, TrainConfig, TrainError, TrainRun, fingerprint};
 use serde::{Deserialize, Serialize};
 
 use crate::DpoError;
-
-/// The sequences of one example: the two conversations of a pair, say.
-pub type Sequences<'a> = Vec<&'a TokenSequence>;
+use crate::layout::{Sequences, batch, data_fingerprint, real_tokens, sizes};
 
 /// Log-probabilities of one example's completion tokens, in nats.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,22 +30,6 @@ impl Keyed for ReferenceLogps {
     fn key(&self) -> Cow<'_, str> {
         Cow::Borrowed(&self.example)
     }
-}
-
-/// Name of the data under a model: its identity, and every token with its mask.
-pub(crate) fn data_fingerprint(base: &str, examples: &[Sequences<'_>]) -> String {
-    let mut parts = vec![base.as_bytes().to_vec()];
-    for sequence in examples.iter().flatten() {
-        parts.push(sequence.ids.iter().flat_map(|id| id.to_le_bytes()).collect());
-        parts.push(sequence.completion.iter().map(|&is| u8::from(is)).collect());
-    }
-    fingerprint(parts)
-}
-
-/// Sizes of the examples, for batching.
-pub(crate) fn sizes(examples: &[Sequences<'_>]) -> Vec<ExampleSize> {
-    let width = |example: &Sequences<'_>| example.iter().map(|s| s.ids.len()).max().unwrap_or(0);
-    examples.iter().map(|e| ExampleSize { rows: e.len(), width: width(e) }).collect()
 }
 
 /// What the reference is to score.
@@ -174,12 +156,14 @@ impl ReferencePass<'_> {
             window_batches: 1,
             seed: 0,
         };
-        let epoch = Plan::new(sizes(self.examples), batching).epoch(0);
+        let epoch =
+            Plan::new(sizes(self.examples, self.model.shares_beginnings()), batching).epoch(0);
         epoch.into_iter().flat_map(|batch| batch.micro_batches).collect()
     }
 
     fn score(&self, group: &[usize]) -> Result<Vec<ReferenceLogps>, DpoError> {
-        let batch = TokenBatch::new(&side_after_side(self.examples, group), self.model.device());
+        let joined = self.model.shares_beginnings();
+        let batch = batch(self.examples, group, joined, self.model.device());
         let values =
             self.model.completion_logprobs(&batch, None).try_to_vec_as::<f32>().map_err(|e| {
                 DpoError::Device { what: "log-probabilities", reason: e.to_string() }
@@ -218,18 +202,4 @@ fn copy(from: &Path, to: &Path) -> Result<(), RunError> {
         std::fs::create_dir_all(folder).map_err(|e| RunError::io(folder, "create", e))?;
     }
     write_atomic(to, &bytes)
-}
-
-/// The first sequence of every example of a group, then the second of every one, and so on.
-pub(crate) fn side_after_side<'a>(
-    examples: &[Sequences<'a>],
-    group: &[usize],
-) -> Vec<&'a TokenSequence> {
-    let sides = examples.first().map_or(0, Vec::len);
-    (0..sides).flat_map(|side| group.iter().map(move |&at| examples[at][side])).collect()
-}
-
-/// Tokens of all of an example's sequences.
-pub(crate) fn real_tokens(example: &Sequences<'_>) -> u64 {
-    example.iter().map(|sequence| sequence.ids.len() as u64).sum()
 }

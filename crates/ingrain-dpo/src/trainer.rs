@@ -5,7 +5,7 @@ use std::path::Path;
 use ingrain_lm::{CausalLm, Policy};
 use ingrain_train::{ExampleSize, Objective, Parameters, TrainError, TrainRun, Trained, fit};
 
-use crate::reference::sizes;
+use crate::layout::sizes;
 use crate::{
     DpoConfig, DpoError, DpoObjective, PreferenceLoss, ReferencePass, TokenizedPair, WeightedSum,
     build_loss,
@@ -137,6 +137,7 @@ impl DpoTrainer<'_> {
         if let Some((loss, settings)) = own {
             objective = objective.with_loss(loss, settings);
         }
-        Ok(training_loop(&objective, sizes(&examples), initial.untracked())?)
+        let sizes = sizes(&examples, initial.shares_beginnings(&model));
+        Ok(training_loop(&objective, sizes, initial.untracked())?)
     }
 }

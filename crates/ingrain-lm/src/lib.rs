@@ -25,7 +25,7 @@ mod source;
 mod states;
 mod weights;
 
-pub use batch::{TokenBatch, TokenSequence};
+pub use batch::{Branch, TokenBatch, TokenSequence};
 pub use config::{Activation, DecoderConfig, Family, LayerKind, LayerRope, RopeScaling};
 pub use device::device;
 pub use divergence::{KlDirection, vocab_kl};

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use burn::tensor::DType::{self, F32};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::batch::TokenBatch;
+use crate::batch::{Branch, TokenBatch};
 use crate::device::is_gpu;
 use crate::kernels::bf16::HalfWeight;
 use crate::layers::{
-    DecoderLayer, KvCache, Linear, Rotary, Span, Spans, product, rms_norm, times_transposed,
+    Branches, DecoderLayer, KvCache, Linear, Rotary, Span, Spans, product, rms_norm,
+    times_transposed,
 };
 use crate::logprob;
-use crate::{Adapter, DecoderConfig, LmError, Overlay, Readout};
+use crate::{Adapter, DecoderConfig, LayerKind, LmError, Overlay, Readout};
 
 /// A decoder-only language model with frozen weights.
 ///
@@ -138,19 +139,42 @@ impl CausalLm {
         overlay: impl Into<Overlay<'a>>,
         watch: &mut dyn FnMut(usize, &Tensor<2>),
     ) -> Tensor<3> {
+        self.hidden_branched(tokens, &[], overlay.into(), watch)
+    }
+
+    /// The same of rows some of which hold two sequences.
+    fn hidden_branched(
+        &self,
+        tokens: Tensor<2, Int>,
+        branches: &[Option<Branch>],
+        overlay: Overlay<'_>,
+        watch: &mut dyn FnMut(usize, &Tensor<2>),
+    ) -> Tensor<3> {
         let [batch, seq] = tokens.dims();
+        let branches = Branches::new(branches, seq);
+        let spans = Spans::new(&self.config, |kind| self.span(kind, batch, seq, branches.as_ref()));
+        let x = self.embedded(tokens.reshape([batch * seq]));
+        let x = self.run(x, &spans, overlay, None, watch);
+        self.normed(x).reshape([batch, seq, self.config.hidden_size])
+    }
+
+    /// What blocks of one kind need to know in a pass over whole sequences.
+    fn span(&self, kind: LayerKind, batch: usize, seq: usize, branches: Option<&Branches>) -> Span {
         let (config, device) = (&*self.config, &self.device);
-        let spans = Spans::new(config, |kind| Span {
+        let longest = branches.map_or(seq, Branches::longest);
+        let window = config.window(kind).filter(|&window| window < longest);
+        Span {
             batch,
             seq,
-            rotary: Rotary::shared(config, kind.rope, seq, device),
-            window: config.window(kind).filter(|&window| window < seq),
+            rotary: match branches {
+                Some(it) => Rotary::at(config, kind.rope, batch, it.positions(), device),
+                None => Rotary::shared(config, kind.rope, seq, device),
+            },
+            window,
+            branches: branches.map(|branches| branches.within(window)),
             placement: None,
             recompute: self.recompute,
-        });
-        let x = self.embedded(tokens.reshape([batch * seq]));
-        let x = self.run(x, &spans, overlay.into(), None, watch);
-        self.normed(x).reshape([batch, seq, self.config.hidden_size])
+        }
     }
 
     /// Logits of every position: `[batch, seq]` to `[batch, seq, vocab]`.
@@ -184,7 +208,8 @@ impl CausalLm {
     #[must_use]
     pub fn readout<'a>(&self, batch: &TokenBatch, overlay: impl Into<Overlay<'a>>) -> Readout {
         let [rows, seq] = batch.tokens.dims();
-        let hidden = self.hidden(batch.tokens.clone(), overlay);
+        let (tokens, overlay) = (batch.tokens.clone(), overlay.into());
+        let hidden = self.hidden_branched(tokens, &batch.branches, overlay, &mut |_, _| {});
         let hidden = hidden
             .reshape([rows * seq, self.config.hidden_size])
             .select(0, batch.positions.clone());
@@ -194,6 +219,17 @@ impl CausalLm {
             half: self.head_half.clone(),
             softcap: self.config.final_softcap,
         }
+    }
+
+    /// Whether two sequences in a row ([`TokenBatch::of_pairs`]) cost less than in two. So they do where a
+    /// block is one operation, f32 on the CPU; the composition computes what one hides from the other.
+    #[must_use]
+    pub fn shares_beginnings(&self) -> bool {
+        let frozen = |linear: &Linear| !linear.weight.is_autodiff() && linear.weight.dtype() == F32;
+        let fused = |layer: &DecoderLayer| {
+            layer.is_plain(&self.config) && layer.projections.iter().all(frozen)
+        };
+        self.device == Device::flex() && self.layers.iter().all(fused)
     }
 
     /// Log-probability of one target for each of some hidden states, `[tokens, hidden]`.
@@ -276,6 +312,7 @@ impl CausalLm {
                     false => Rotary::at(config, kind.rope, batch, placement.positions(), device),
                 },
                 window,
+                branches: None,
                 placement: Some(placement.within(window)),
                 recompute: false,
             }

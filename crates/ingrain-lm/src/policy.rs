@@ -31,6 +31,12 @@ pub trait Policy: Sync {
     /// - hidden states: `[sum(batch.counts), hidden]`, tracked if the policy is
     fn readout(&self, model: &CausalLm, batch: &TokenBatch) -> Readout;
 
+    /// Whether two sequences in a row ([`TokenBatch::of_pairs`]) cost this policy of a model less than in
+    /// two; they come to the same either way.
+    fn shares_beginnings(&self, _model: &CausalLm) -> bool {
+        false
+    }
+
     /// Log-probability of every completion token of a batch, in order, in nats,
     /// `[sum(batch.counts)]`.
     fn completion_logprobs(&self, model: &CausalLm, batch: &TokenBatch) -> Tensor<1> {
@@ -41,6 +47,10 @@ pub trait Policy: Sync {
 impl Policy for Adapter {
     fn readout(&self, model: &CausalLm, batch: &TokenBatch) -> Readout {
         model.readout(batch, Some(self))
+    }
+
+    fn shares_beginnings(&self, model: &CausalLm) -> bool {
+        model.shares_beginnings()
     }
 }
 

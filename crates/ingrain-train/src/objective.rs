@@ -81,7 +81,8 @@ pub struct Cost {
     /// What the sum is to be divided by, in units that add up over the micro-batches of a step:
     /// the number of pairs, or of completion tokens.
     pub weight: f64,
-    /// Tokens that went through the model, padding not counted.
+    /// Tokens of the sequences that were priced, padding not counted, a beginning that several share
+    /// counted for each.
     pub tokens: u64,
     /// Figures to report beside the loss.
     pub metrics: Metrics,

@@ -8,9 +8,9 @@ use crate::shuffle::SplitMix64;
 /// What an example takes up in a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ExampleSize {
-    /// Sequences of the example: 2 for a preference pair, 1 for a transcript.
+    /// Rows of the example: 1 for a transcript, 2 for a preference pair, 1 where its sequences share one.
     pub rows: usize,
-    /// Tokens of its longest sequence.
+    /// Tokens of its longest row.
     pub width: usize,
 }
 

@@ -6,7 +6,7 @@ use ingrain_train::{Cost, Metrics, Objective, Statistics, TrainError, fingerprin
 
 use super::loss::{DESIRABLE, KL, UNDESIRABLE};
 use super::{TokenizedReply, UnpairedLoss};
-use crate::reference::data_fingerprint;
+use crate::layout::data_fingerprint;
 use crate::{DpoError, ReferenceLogps, Sequences, TokenLogps};
 
 /// Labelled replies under a model, as an [`Objective`] over adapters or other policies.

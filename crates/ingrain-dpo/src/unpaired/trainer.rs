@@ -7,7 +7,7 @@ use ingrain_train::{Parameters, TrainConfig, TrainRun, Trained, fit};
 use serde::{Deserialize, Serialize};
 
 use super::{TokenizedReply, UnpairedLoss, UnpairedObjective};
-use crate::reference::sizes;
+use crate::layout::sizes;
 use crate::{DpoError, ReferencePass, Sequences};
 
 /// How to learn from labelled replies.
@@ -91,7 +91,7 @@ impl UnpairedTrainer<'_> {
         let pass = ReferencePass { model, base, examples: &sequences, training, shared };
         let reference = pass.logps(run)?;
         // The two sequences of a reply go through the model in passes of their own.
-        let mut sizes = sizes(&sequences);
+        let mut sizes = sizes(&sequences, false);
         sizes.iter_mut().for_each(|size| size.rows = 1);
         let model = &model.clone().recomputing(training.recompute_blocks);
         let (replies, loss) = (self.replies, loss.clone());

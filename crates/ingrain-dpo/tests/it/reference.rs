@@ -10,7 +10,7 @@ use ingrain_train::{TrainConfig, TrainError};
 
 use crate::fixtures::{Recorder, made_up_pairs, model};
 
-const BUDGET: usize = 60;
+const BUDGET: usize = 40;
 
 fn compute(dir: &Path, recorder: &Recorder) -> Result<Vec<ReferenceLogps>, DpoError> {
     score("tiny", &made_up_pairs(9), None, dir, recorder)

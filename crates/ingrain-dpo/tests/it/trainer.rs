@@ -7,7 +7,7 @@ use ingrain_dpo::{
     DpoConfig, DpoError, DpoTrainer, LossOutput, LossSpec, PairLogps, PreferenceLoss,
     TokenizedPair, WeightedSum,
 };
-use ingrain_lm::{Adapter, CausalLm, FullWeights, LoraConfig};
+use ingrain_lm::{Adapter, CausalLm, FullWeights, LoraConfig, Policy, Readout, TokenBatch};
 use ingrain_train::{Gradients, Objective as _, Parameters, TrainConfig, TrainError, Trained};
 
 use crate::fixtures::{Recorder, bits, made_up_pairs, model};
@@ -192,7 +192,7 @@ fn other_data_does_not_continue_a_checkpoint() {
     let first = made_up_pairs(4);
     train(&model, &first, &config(1), dir.path(), &Recorder::default()).expect("trains");
     let mut other = first;
-    other[0].chosen.ids[4] ^= 1;
+    *other[0].chosen.ids.last_mut().expect("a reply") ^= 1;
     let error = train(&model, &other, &config(1), dir.path(), &Recorder::default());
     let message = error.expect_err("another run's checkpoint").to_string();
     assert!(message.contains("other training settings, losses or data"), "{message}");
@@ -248,6 +248,56 @@ fn what_a_pair_costs_does_not_depend_on_its_neighbours() {
     }
     let rest = |pairs: &[TokenizedPair]| cost(pairs, &[0, 1, 2, 3, 4]) - cost(pairs, &[1, 2, 3, 4]);
     assert!((rest(&pairs) - rest(&others)).abs() < 1e-4);
+}
+
+/// An adapter whose replies are computed in rows of their own.
+struct Apart(Adapter);
+
+impl Policy for Apart {
+    fn readout(&self, model: &CausalLm, batch: &TokenBatch) -> Readout {
+        self.0.readout(model, batch)
+    }
+}
+
+#[test]
+fn prompts_that_are_computed_once_cost_and_slope_as_those_computed_twice() {
+    let (model, mut pairs) = (model(), made_up_pairs(6));
+    // A reply of one token, and a pair without a common beginning.
+    let short = &mut pairs[1].rejected;
+    let end = short.ids.len() - short.completion_len() + 1;
+    short.ids.truncate(end);
+    short.completion.truncate(end);
+    pairs[2].chosen.ids[0] ^= 1;
+    let config = DpoConfig {
+        losses: serde_json::from_str(r#"[{"simpo": 1.0}, {"nll": 1.0}, {"kl": 1.0}]"#)
+            .expect("an objective"),
+        ..DpoConfig::default()
+    };
+    let model = model.recomputing(true);
+    let objective = ingrain_dpo::DpoObjective::new(&model, "tiny", &pairs, None, &config);
+    let objective = objective.expect("valid");
+    let adapter = Parameters::tracked(&crate::fixtures::adapter(&model));
+    assert!(adapter.shares_beginnings(&model) && !Apart(adapter.clone()).shares_beginnings(&model));
+    for examples in [&[0, 1, 2, 3, 4, 5][..], &[1], &[2]] {
+        let once = objective.cost(examples, &adapter).expect("priced");
+        let twice = objective.cost(examples, &Apart(adapter.clone())).expect("priced");
+        let close = |a: f64, b: f64| (a - b).abs() <= 1e-5 * b.abs().max(1.0);
+        assert!(once.weight == twice.weight && once.tokens == twice.tokens);
+        let (found, expected) = (once.metrics.means(), twice.metrics.means());
+        assert!(found.keys().eq(expected.keys()));
+        assert!(expected.iter().all(|(name, b)| close(found[name], *b)), "{found:?} {expected:?}");
+        let value = |x: &Tensor<1>| f64::from(x.clone().inner().into_scalar::<f32>());
+        assert!(close(value(&once.loss), value(&twice.loss)));
+        let found = Gradients::backward(&once.loss, &adapter);
+        let expected = Gradients::backward(&twice.loss, &adapter);
+        for (name, _) in adapter.parameters() {
+            let gradient = |of: &Gradients| of.get(&name).expect("reached").clone();
+            let (found, expected) = (gradient(&found), gradient(&expected));
+            let largest = expected.clone().abs().max().into_scalar::<f32>();
+            let off = (found - expected).abs().max().into_scalar::<f32>();
+            assert!(off <= 1e-5 * largest, "{name}: {off} of {largest}");
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{LayerCache, Placement};
 
 /// Which keys a query may not look at.
 #[expect(clippy::large_enum_variant, reason = "there is one a call, on the stack")]
-enum Mask {
+pub(super) enum Mask {
     /// Those behind it, and those further back than the window; right padding needs nothing more.
     Causal { window: Option<usize> },
     /// Those that are `true` in `[batch, 1, queries, keys]`.
@@ -17,18 +17,17 @@ enum Mask {
 /// `q: [batch, queries, heads, dim]`, `k`, `v`: `[batch, queries, kv_heads, dim]` to
 /// `[batch * queries, heads * dim]`.
 ///
-/// Scores are multiplied by `scale`. Without a cache, a query sees the keys up to its own, as far back as
-/// `window` reaches. With one, keys and values are stored as the placement says, and the queries see what
-/// their slots hold before them, as far back as the placement's window.
-pub(crate) fn attend(
+/// Scores are multiplied by `scale`. Without a cache, a query sees the keys that `mask` leaves it. With
+/// one, keys and values are stored as the placement says, and the queries see what their slots hold before
+/// them, as far back as the placement's window.
+pub(super) fn attend(
     [q, k, v]: [Tensor<4>; 3],
     scale: f64,
-    window: Option<usize>,
+    mut mask: Mask,
     cache: Option<(&mut LayerCache, &Placement)>,
 ) -> Tensor<2> {
     let [batch, queries, heads, dim] = q.dims();
     let (mut k, mut v) = (k.swap_dims(1, 2), v.swap_dims(1, 2));
-    let mut mask = Mask::Causal { window };
     if let Some((cache, placement)) = cache {
         let (keys, values, hidden) = cache.append(k.clone(), v.clone(), placement);
         if !placement.is_fresh() {
@@ -95,8 +94,10 @@ mod tests {
     use burn::tensor::{Device, Distribution, Tensor};
 
     use super::{Mask, grouped};
+    use crate::batch::Branch;
     use crate::kernels::Dense;
     use crate::kernels::causal_attention::{Saved, Shape, backward, forward};
+    use crate::layers::Branches;
 
     fn assert_close(found: &[f32], expected: Tensor<4>, tolerance: f32, what: &str) {
         let expected = Dense::read(&expected.swap_dims(1, 2)).expect("f32 on Flex");
@@ -108,11 +109,11 @@ mod tests {
     }
 
     /// `size` scales the queries: at 30 most rows look at a single key.
-    fn check(shape: Shape, size: f64) {
+    fn check(shape: Shape<'_>, size: f64) {
         let what = format!("{shape:?}, size {size}");
         // Scores round in proportion to their size, and their exponentials with them.
         let tolerance = 1e-5 * (size as f32).max(10.0) / 10.0;
-        let Shape { batch, seq, heads, kv_heads, dim } = shape;
+        let Shape { batch, seq, heads, kv_heads, dim, branches } = shape;
         let device = Device::flex().autodiff();
         let normal = |heads, size| {
             let shape = [batch, seq, heads, dim];
@@ -124,7 +125,11 @@ mod tests {
         let tracked = [&q, &k, &v].map(|x| swap(x).require_grad());
         let [q_in, k_in, v_in] = tracked.clone();
         let scale = (dim as f64).powf(-0.5);
-        let y = grouped([q_in, k_in, v_in], scale, Mask::Causal { window: None });
+        let mask = match Branches::new(branches, seq) {
+            Some(branches) => Mask::Hidden(branches.hidden(&Device::flex())),
+            None => Mask::Causal { window: None },
+        };
+        let y = grouped([q_in, k_in, v_in], scale, mask);
         let gradients = (y.clone() * swap(&towards)).sum().backward();
 
         let read = |x: Tensor<4>| Dense::read(&x.inner()).expect("f32 on Flex");
@@ -143,13 +148,32 @@ mod tests {
     fn kernels_equal_the_composition_in_values_and_gradients() {
         for (heads, kv_heads, dim) in [(1, 1, 1), (4, 2, 8), (5, 1, 20), (3, 3, 33), (9, 3, 64)] {
             for (batch, seq) in [(1, 1), (2, 2), (3, 17), (1, 32), (2, 33), (1, 131), (1, 300)] {
-                check(Shape { batch, seq, heads, kv_heads, dim }, 1.0);
+                check(Shape { batch, seq, heads, kv_heads, dim, branches: &[] }, 1.0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_second_sequence_in_a_row_sees_what_is_shared_and_itself() {
+        let branch = |shared, start| Some(Branch { shared, start });
+        for (heads, kv_heads, dim) in [(1, 1, 1), (4, 2, 8), (9, 3, 64)] {
+            for (seq, branches) in [
+                (3, &[branch(1, 2)][..]),
+                (17, &[branch(5, 9), None, branch(1, 16)]),
+                // Nothing but the beginning in one of the two, then in both.
+                (40, &[branch(7, 7), branch(7, 40), branch(40, 40)]),
+                (300, &[branch(64, 180), branch(131, 135), branch(2, 290)]),
+            ] {
+                let batch = branches.len();
+                check(Shape { batch, seq, heads, kv_heads, dim, branches }, 1.0);
             }
         }
     }
 
     #[test]
     fn kernels_survive_scores_that_overflow_an_exponential() {
-        check(Shape { batch: 1, seq: 70, heads: 2, kv_heads: 1, dim: 16 }, 300.0);
+        let shape = Shape { batch: 1, seq: 70, heads: 2, kv_heads: 1, dim: 16, branches: &[] };
+        check(shape, 300.0);
+        check(Shape { branches: &[Some(Branch { shared: 20, start: 50 })], ..shape }, 300.0);
     }
 }

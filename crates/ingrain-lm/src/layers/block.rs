@@ -1,10 +1,10 @@
 //! One decoder block.
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{Device, Tensor, activation};
 
-use super::attention::attend;
+use super::attention::{Mask, attend};
 use super::fused;
-use super::{LayerCache, Linear, Placement, Rotary, rms_norm};
+use super::{Branches, LayerCache, Linear, Placement, Rotary, rms_norm};
 use crate::DecoderConfig;
 use crate::config::{Activation, LayerKind};
 use crate::lora::{LayerAdapter, Projection};
@@ -17,10 +17,22 @@ pub(crate) struct Span {
     pub(crate) rotary: Rotary,
     /// How many keys a query sees, from its own back, where that is not all.
     pub(crate) window: Option<usize>,
+    /// Which rows hold two sequences, where some do.
+    pub(crate) branches: Option<Branches>,
     /// Where the tokens go, in a pass over the cache.
     pub(crate) placement: Option<Placement>,
     /// Whether backward passes compute the inside of a block again instead of keeping it.
     pub(crate) recompute: bool,
+}
+
+impl Span {
+    /// Which keys the queries of a pass over whole sequences may not look at.
+    fn mask(&self, device: &Device) -> Mask {
+        match &self.branches {
+            Some(branches) => Mask::Hidden(branches.hidden(device)),
+            None => Mask::Causal { window: self.window },
+        }
+    }
 }
 
 /// The norms that a block may have, by what they are applied to.
@@ -110,7 +122,8 @@ impl DecoderLayer {
         let v = heads(project(Projection::V, h), config.num_kv_heads, None);
         let qkv = [span.rotary.apply(q), span.rotary.apply(k), v];
         let cache = cache.zip(span.placement.as_ref());
-        let attended = attend(qkv, config.attention_scale, span.window, cache);
+        let device = x.device().inner();
+        let attended = attend(qkv, config.attention_scale, span.mask(&device), cache);
         let x = x + norm(project(Projection::O, attended), outputs.map(|n| &n.attention));
 
         let h = norm(x.clone(), Some(&self.post_attention_norm));
@@ -153,13 +166,12 @@ impl DecoderLayer {
     }
 
     /// Whether there is nothing in the block that only some families have.
-    pub(super) fn is_plain(&self, config: &DecoderConfig, span: &Span) -> bool {
+    pub(crate) fn is_plain(&self, config: &DecoderConfig) -> bool {
         let usual_scale = (config.head_dim as f64).powf(-0.5);
         self.qk_norms.is_none()
             && self.output_norms.is_none()
             && config.activation == Activation::Silu
             && (config.attention_scale - usual_scale).abs() < 1e-12
-            && span.window.is_none()
     }
 }
 

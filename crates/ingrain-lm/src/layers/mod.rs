@@ -5,6 +5,7 @@
 
 mod attention;
 mod block;
+mod branches;
 mod cache;
 mod fused;
 mod linear;
@@ -13,6 +14,7 @@ mod placement;
 mod rotary;
 
 pub(crate) use block::{DecoderLayer, Norm, OutputNorms, QkNorms, Span, Spans};
+pub(crate) use branches::Branches;
 pub(crate) use cache::{KvCache, LayerCache};
 pub(crate) use linear::{Linear, product, times_transposed};
 pub(crate) use norm::rms_norm;

@@ -2,11 +2,11 @@
 
 use burn::tensor::{Int, Tensor};
 use ingrain_chat::Message;
-use ingrain_lm::{LocalModel, ModelSource, TokenBatch, TokenSequence};
+use ingrain_lm::{Branch, LocalModel, ModelSource, TokenBatch, TokenSequence};
 use ingrain_run::Silent;
 use proptest::prelude::*;
 
-use crate::fixture::{assert_close, copy, tiny, values};
+use crate::fixture::{MODELS, assert_close, copy, tiny, values};
 
 fn ints<const D: usize>(tensor: Tensor<D, Int>) -> Vec<i64> {
     tensor.into_data().iter::<i64>().collect()
@@ -67,6 +67,43 @@ fn rows_are_padded_on_the_right_and_targets_point_back_one_token() {
 }
 
 #[test]
+fn a_pair_that_begins_alike_shares_a_row_and_each_reply_starts_behind_the_prompt() {
+    let prompt = [3, 4, 5];
+    let sides = [
+        [TokenSequence::from_parts(&prompt, &[6, 7]), TokenSequence::from_parts(&prompt, &[8, 9])],
+        // The replies begin alike too.
+        [TokenSequence::from_parts(&[1], &[2, 6, 7]), TokenSequence::from_parts(&[1], &[2, 8])],
+    ];
+    let pairs: Vec<_> = sides.iter().map(<[_; 2]>::each_ref).collect();
+    let batch = TokenBatch::of_pairs(&pairs, &crate::fixture::device());
+    let rows = [[3, 4, 5, 6, 8], [1, 2, 6, 8, 0]];
+    assert_eq!(ints(batch.tokens), rows.concat());
+    let branch = |shared, start| Some(Branch { shared, start });
+    assert_eq!(batch.branches, [branch(3, 4), branch(2, 3)]);
+    // Both first replies, then both second ones; a shared token's successors are read in one place.
+    assert_eq!(ints(batch.positions), [2, 3, 5, 6, 7, 2, 4, 5, 6]);
+    assert_eq!(ints(batch.targets), [6, 7, 2, 6, 7, 8, 9, 2, 8]);
+    assert_eq!(batch.counts, [2, 3, 2, 2]);
+}
+
+#[test]
+fn pairs_that_do_not_begin_alike_or_would_not_save_anything_lie_side_by_side() {
+    let sequence =
+        |ids: std::ops::Range<u32>| TokenSequence::from_parts(&[], &ids.collect::<Vec<_>>());
+    let differ = [sequence(1..5), sequence(2..4)];
+    let batch = TokenBatch::of_pairs(&[differ.each_ref()], &crate::fixture::device());
+    assert_eq!(batch.tokens.dims(), [2, 3]);
+    assert!(batch.branches.is_empty());
+    // Joined, the last pair would pad 22 other rows to its 8 columns; apart, there are 24 rows of 5.
+    let short: Vec<_> = (0..11).map(|i| [sequence(i..i + 2), sequence(50..52)]).collect();
+    let long = [sequence(1..7), TokenSequence::from_parts(&[1, 2], &[9, 9, 9, 9])];
+    let pairs: Vec<_> = short.iter().chain([&long]).map(<[_; 2]>::each_ref).collect();
+    let batch = TokenBatch::of_pairs(&pairs, &crate::fixture::device());
+    assert_eq!(batch.tokens.dims(), [24, 5]);
+    assert!(batch.branches.is_empty());
+}
+
+#[test]
 fn a_sequence_without_completion_counts_nothing() {
     check(&[TokenSequence::from_parts(&[3, 4], &[])], &[&[3]], &[], &[], &[0]);
     check(&[TokenSequence::from_parts(&[3], &[])], &[&[3]], &[], &[], &[0]);
@@ -107,6 +144,37 @@ proptest! {
         let total: usize = sequences.iter().map(TokenSequence::completion_len).sum();
         prop_assert_eq!(together.len(), total);
         assert_close("batch", &together, &alone, 1e-4);
+    }
+}
+
+/// Pairs with beginnings of `shared` tokens and replies of their own, some of them a single token.
+fn pairs(lengths: &[[usize; 3]]) -> Vec<[TokenSequence; 2]> {
+    let ids = |from: usize, count| (from..from + count).map(|i| (i * 37 % 250) as u32 + 3);
+    let pair = |(at, [prompt, first, second]): (usize, &[usize; 3])| {
+        let prompt: Vec<u32> = ids(at * 50, *prompt).collect();
+        [(at * 50 + 7, *first), (at * 50 + 91, *second)].map(|(from, count)| {
+            TokenSequence::from_parts(&prompt, &ids(from, count).collect::<Vec<_>>())
+        })
+    };
+    lengths.iter().enumerate().map(pair).collect()
+}
+
+#[test]
+fn every_family_scores_two_replies_in_a_row_as_if_each_were_alone() {
+    let pairs = pairs(&[[5, 12, 9], [1, 1, 1], [13, 1, 20], [8, 17, 1], [0, 6, 4]]);
+    let pairs: Vec<_> = pairs.iter().map(<[_; 2]>::each_ref).collect();
+    let apart: Vec<_> = [0, 1].iter().flat_map(|&i| pairs.iter().map(move |p| p[i])).collect();
+    for name in MODELS {
+        let model = tiny(name);
+        let joined = TokenBatch::of_pairs(&pairs, model.device());
+        let apart = TokenBatch::new(&apart, model.device());
+        assert_eq!(joined.branches.iter().flatten().count(), 4);
+        assert!(joined.padded_tokens() < apart.padded_tokens());
+        assert_eq!(joined.counts, apart.counts);
+        let found = values(model.completion_logprobs(&joined, None));
+        let expected = values(model.completion_logprobs(&apart, None));
+        let largest = expected.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+        assert_close(name, &found, &expected, 1e-5 * largest);
     }
 }
 

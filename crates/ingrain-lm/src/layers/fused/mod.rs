@@ -16,8 +16,9 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 
 use super::cache::LayerCache;
-use super::{DecoderLayer, Linear, Span};
+use super::{Branches, DecoderLayer, Linear, Span};
 use crate::DecoderConfig;
+use crate::batch::Branch;
 use crate::kernels::bf16::HalfWeight;
 use crate::kernels::linear::{Map, Side};
 use crate::kernels::rotary::Angles;
@@ -33,7 +34,7 @@ pub(super) fn forward(
     adapter: Option<&LayerAdapter>,
     cache: Option<&mut LayerCache>,
 ) -> Option<Tensor<2>> {
-    if !layer.is_plain(config, span) {
+    if !layer.is_plain(config) || span.window.is_some() {
         return None;
     }
     let mut nodes = Nodes::default();
@@ -64,6 +65,8 @@ struct Block {
     norms: [Dense; 2],
     cos: Dense,
     sin: Dense,
+    /// For each row, whether it holds two sequences; empty where none does.
+    branches: Arc<[Option<Branch>]>,
     /// In the order of [`Projection::ALL`].
     projections: [Projected; 7],
 }
@@ -111,6 +114,7 @@ impl Block {
             norms: [Dense::read(&layer.input_norm)?, Dense::read(&layer.post_attention_norm)?],
             cos,
             sin,
+            branches: span.branches.as_ref().map(Branches::rows).unwrap_or_default(),
             projections: projections.try_into().ok()?,
         })
     }

@@ -161,13 +161,14 @@ pub(super) fn backward(block: &Block, saved: &Saved, dy: &[f32], with_x: bool) -
 }
 
 impl Block {
-    fn shape(&self) -> Shape {
+    fn shape(&self) -> Shape<'_> {
         Shape {
             batch: self.batch,
             seq: self.seq,
             heads: self.heads,
             kv_heads: self.kv_heads,
             dim: self.head_dim,
+            branches: &self.branches,
         }
     }
 

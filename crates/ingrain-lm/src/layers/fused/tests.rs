@@ -2,9 +2,10 @@
 
 use burn::tensor::{Device, Distribution, Tensor};
 
-use super::super::{DecoderLayer, KvCache, Linear, Rotary, Span};
+use super::super::{Branches, DecoderLayer, KvCache, Linear, Rotary, Span};
 use super::forward;
 use crate::DecoderConfig;
+use crate::batch::Branch;
 use crate::config::{Activation, Family, LayerKind, LayerRope};
 use crate::lora::{LayerAdapter, LoraPair, Projection};
 
@@ -99,7 +100,16 @@ impl Case {
 
     fn span(&self, batch: usize, seq: usize) -> Span {
         let rotary = Rotary::shared(&self.config, LayerRope::Global, seq, &Device::flex());
-        Span { batch, seq, rotary, window: None, placement: None, recompute: false }
+        let (window, branches, placement) = (None, None, None);
+        Span { batch, seq, rotary, window, branches, placement, recompute: false }
+    }
+
+    /// Rows some of which hold two sequences.
+    fn branched(&self, rows: &[Option<Branch>], seq: usize) -> Span {
+        let (batch, branches) = (rows.len(), Branches::new(rows, seq).expect("some of them"));
+        let (rope, positions) = (LayerRope::Global, branches.positions());
+        let rotary = Rotary::at(&self.config, rope, batch, positions, &Device::flex());
+        Span { rotary, branches: Some(branches), ..self.span(batch, seq) }
     }
 }
 
@@ -113,8 +123,12 @@ fn assert_close<const D: usize>(a: Tensor<D>, b: Tensor<D>, what: &str) {
 
 /// Values of both forms, then the gradients of `sum(y * towards)` with respect to everything tracked.
 fn compare(case: &Case, batch: usize, seq: usize, track_x: bool) {
-    let what = format!("{batch} x {seq}, {:?}", case.config);
-    let (span, tokens) = (case.span(batch, seq), batch * seq);
+    compare_over(case, &case.span(batch, seq), track_x);
+}
+
+fn compare_over(case: &Case, span: &Span, track_x: bool) {
+    let what = format!("{} x {}, {:?}", span.batch, span.seq, case.config);
+    let tokens = span.batch * span.seq;
     let x = normal([tokens, case.config.hidden_size], 1.0);
     let towards = normal([tokens, case.config.hidden_size], 1.0);
     let x = if track_x { x.autodiff().require_grad() } else { x };
@@ -123,9 +137,9 @@ fn compare(case: &Case, batch: usize, seq: usize, track_x: bool) {
         pair.a = pair.a.clone().autodiff().require_grad();
         pair.b = pair.b.clone().autodiff().require_grad();
     }
-    let kernels = forward(&case.layer, &case.config, &x, &span, Some(&adapter), None);
+    let kernels = forward(&case.layer, &case.config, &x, span, Some(&adapter), None);
     let kernels = kernels.expect("f32 on Flex");
-    let plain = case.layer.compose(&case.config, x.clone(), &span, Some(&adapter), None);
+    let plain = case.layer.compose(&case.config, x.clone(), span, Some(&adapter), None);
     assert_eq!(kernels.is_autodiff(), plain.is_autodiff());
     let inner = Tensor::without_autodiff;
     assert_close(inner(kernels.clone()), inner(plain.clone()), &format!("{what}: values"));
@@ -164,6 +178,29 @@ fn values_and_gradients_equal_the_composition() {
             compare(&case, batch, seq, true);
         }
     }
+}
+
+#[test]
+fn two_sequences_in_a_row_equal_the_composition_and_each_by_itself() {
+    let case = Case::new([4, 2, 16], [48, 33], true, &Projection::ALL);
+    let branch = |shared, start| Some(Branch { shared, start });
+    for (rows, seq) in [(&[branch(1, 2)][..], 3), (&[branch(11, 30), None, branch(3, 41)], 47)] {
+        for recompute in [false, true] {
+            compare_over(&case, &Span { recompute, ..case.branched(rows, seq) }, true);
+        }
+    }
+    let (shared, start, seq) = (5, 9, 14);
+    let x = normal([seq, case.config.hidden_size], 1.0);
+    let run = |x: Tensor<2>, span: &Span| {
+        forward(&case.layer, &case.config, &x, span, Some(&case.adapter), None).expect("on Flex")
+    };
+    let together = run(x.clone(), &case.branched(&[branch(shared, start)], seq));
+    let first = run(x.clone().narrow(0, 0, start), &case.span(1, start));
+    assert_close(together.clone().narrow(0, 0, start), first, "the first");
+    let own = seq - start;
+    let second = Tensor::cat(vec![x.clone().narrow(0, 0, shared), x.narrow(0, start, own)], 0);
+    let second = run(second, &case.span(1, shared + own)).narrow(0, shared, own);
+    assert_close(together.narrow(0, start, own), second, "the second");
 }
 
 #[test]
@@ -278,7 +315,8 @@ impl Pair {
                 placement.positions(),
                 &Device::flex(),
             );
-            Span { batch, seq, rotary, window: None, placement: Some(placement), recompute: false }
+            let (window, branches, placement) = (None, None, Some(placement));
+            Span { batch, seq, rotary, window, branches, placement, recompute: false }
         };
         let shape = [batch, seq, config.hidden_size];
         let (fast, slow) = (span(&mut self.kernels), span(&mut self.composed));
