@@ -409,7 +409,7 @@ fn experiment_says_what_there_is_to_do_and_does_it() {
     fs::write(personas.join("heldout.yaml"), questions).expect("written");
     let plan = format!(
         "{{name: tiny, recipe: {}, personas: [tiny, warm], development_questions: {{from: 0, to: 2}}, \
-         heldout: {{from: 2, to: 4}}, ways: [base, distilled], prefill: [distilled], \
+         heldout: {{from: 2, to: 4}}, ways: [base, distilled, full_c], prefill: [distilled], \
          sampling: {{max_new_tokens: 3}}, judge: {{name: tiny, model: {}}}, reliability_pairs: 2, \
          coherence: [base, distilled], preferences: {{traits: 4, offers: 6, messages: 2}}, \
          replicates: 50, results: results, work: work}}",
