@@ -106,43 +106,12 @@ impl Packed {
             return;
         }
         if rows <= FEW_ROWS {
-            return self.add_few_rows(rows, c, a);
+            return add_few_rows(rows, a, vec![(self, c)]);
         }
         let run = rows.div_ceil(rayon::current_num_threads()).next_multiple_of(TILE).min(RUN);
         c.par_chunks_mut(run * self.columns)
             .zip(a.par_chunks(run * self.depth))
             .for_each(|(c, a)| self.run(c, a));
-    }
-
-    fn add_few_rows(&self, rows: usize, c: &mut [f32], a: &[f32]) {
-        let pairs = self.depth.div_ceil(2);
-        let blocks: Vec<Block> = self.blocks().map(|block| self.round(a, block)).collect();
-        let panels = self.columns.div_ceil(PANEL);
-        // Enough tasks that a thread which loses its core for a while does not hold up the others.
-        let group = match rows * pairs * self.columns > SMALL {
-            true => panels.div_ceil(8 * rayon::current_num_threads()),
-            false => panels,
-        };
-        let mut tasks: Vec<Vec<&mut [f32]>> = Vec::new();
-        tasks.resize_with(panels.div_ceil(group), || Vec::with_capacity(rows));
-        for row in c.chunks_exact_mut(self.columns) {
-            row.chunks_mut(group * PANEL).zip(&mut tasks).for_each(|(part, task)| task.push(part));
-        }
-        let run = |(task, mut parts): (usize, Vec<&mut [f32]>)| {
-            let width = parts[0].len();
-            let mut sums = vec![0.0; rows * width];
-            let first = task * group;
-            for block in &blocks {
-                self.add_panels(&mut sums, width, block, first..panels.min(first + group));
-            }
-            for (part, sums) in parts.iter_mut().zip(sums.chunks_exact(width)) {
-                part.iter_mut().zip(sums).for_each(|(c, sum)| *c += sum);
-            }
-        };
-        match tasks.len() {
-            1 => tasks.into_iter().enumerate().for_each(run),
-            _ => tasks.into_par_iter().enumerate().with_max_len(1).for_each(run),
-        }
     }
 
     /// All columns for some rows, on this thread.
@@ -176,6 +145,56 @@ impl Packed {
             let values = &values[block.pairs.start * PANEL..block.pairs.end * PANEL];
             let place = Place { stride, start: at * PANEL };
             add_panel(c, place, &block.halves, block.pairs.len(), values);
+        }
+    }
+}
+
+/// `C += A B` for few rows of one `A` and several `B` of its depth, in one pass over the threads.
+pub(super) fn add_few_rows(rows: usize, a: &[f32], products: Vec<(&Packed, &mut [f32])>) {
+    let Some((first, _)) = products.first() else { return };
+    let blocks: Vec<Block> = first.blocks().map(|block| first.round(a, block)).collect();
+    let panels: usize = products.iter().map(|(b, _)| b.columns.div_ceil(PANEL)).sum();
+    // Enough tasks that a thread which loses its core for a while does not hold up the others.
+    let group = match rows * first.depth.div_ceil(2) * panels * PANEL > SMALL {
+        true => panels.div_ceil(8 * rayon::current_num_threads()),
+        false => panels,
+    };
+    let tasks: Vec<FewRows<'_>> =
+        products.into_iter().flat_map(|(b, c)| FewRows::split(b, c, group)).collect();
+    match tasks.len() {
+        1 => tasks.into_iter().for_each(|task| task.run(&blocks)),
+        _ => tasks.into_par_iter().with_max_len(1).for_each(|task| task.run(&blocks)),
+    }
+}
+
+/// Some of the columns of a product of few rows.
+struct FewRows<'a> {
+    b: &'a Packed,
+    panels: Range<usize>,
+    /// Of each row of `C`, those columns.
+    parts: Vec<&'a mut [f32]>,
+}
+
+impl<'a> FewRows<'a> {
+    fn split(b: &'a Packed, c: &'a mut [f32], group: usize) -> Vec<Self> {
+        let panels = b.columns.div_ceil(PANEL);
+        let task = |first| Self { b, panels: first..panels.min(first + group), parts: Vec::new() };
+        let mut tasks: Vec<Self> = (0..panels).step_by(group).map(task).collect();
+        for row in c.chunks_exact_mut(b.columns) {
+            let parts = row.chunks_mut(group * PANEL);
+            parts.zip(&mut tasks).for_each(|(part, task)| task.parts.push(part));
+        }
+        tasks
+    }
+
+    fn run(mut self, blocks: &[Block]) {
+        let width = self.parts[0].len();
+        let mut sums = vec![0.0; self.parts.len() * width];
+        for block in blocks {
+            self.b.add_panels(&mut sums, width, block, self.panels.clone());
+        }
+        for (part, sums) in self.parts.iter_mut().zip(sums.chunks_exact(width)) {
+            part.iter_mut().zip(sums).for_each(|(c, sum)| *c += sum);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Frozen maps that share an input, each with an optional low-rank side path, forward and backward.
 
-use super::bf16::{HalfWeight, Packed};
+use super::bf16::{self, HalfWeight, Packed};
 use super::matmul::{Matrix, add_product, set_product};
 use super::skinny;
 
@@ -145,7 +145,7 @@ pub(crate) fn forward(
     inner
 }
 
-/// One pass over the threads for all the maps that are f32, a second one for their side paths.
+/// One pass over the threads for all the maps that are bf16, one for those that are f32, a last one for side paths.
 fn few_rows(
     rows: usize,
     x: &[f32],
@@ -154,16 +154,18 @@ fn few_rows(
     inner: &mut [Option<Vec<f32>>],
 ) {
     let mut products = Vec::with_capacity(2 * maps.len());
+    let mut in_bf16 = Vec::with_capacity(maps.len());
     for ((map, y), inner) in maps.iter().zip(&mut *ys).zip(&mut *inner) {
         let product = |weight, y| skinny::Product { x, weight, inputs: map.inputs, scale: 1.0, y };
         match map.half {
-            Some(half) => half.forward.add_product(y, x),
+            Some(half) => in_bf16.push((&half.forward, &mut **y)),
             None => products.push(product(map.weight, y)),
         }
         if let (Some(side), Some(inner)) = (map.side, inner) {
             products.push(product(side.a, inner));
         }
     }
+    bf16::add_few_rows(rows, x, in_bf16);
     skinny::accumulate(rows, products);
     let mut products = Vec::with_capacity(maps.len());
     for ((map, y), inner) in maps.iter().zip(ys).zip(inner) {
