@@ -127,8 +127,13 @@ fn print_table(rows: &[Row]) {
     for row in rows {
         let gain = base.map_or(0.0, |base| row.margin - base.margin);
         let change = base.map_or(0.0, |base| 100.0 * (row.perplexity / base.perplexity - 1.0));
+        // A model that was trained to pieces: its figures would push the columns apart.
+        let (perplexity, change) = match row.perplexity < 1e6 {
+            true => (format!("{:.2}", row.perplexity), format!("{change:+.0} %")),
+            false => (format!("{:.1e}", row.perplexity), "lost".to_owned()),
+        };
         println!(
-            "{:<36}{:>9}{:>7}{:>9.0}{:>8.0} %{:>9.3}{:>+9.3}{:>12.2}{:>+6.0} %",
+            "{:<36}{:>9}{:>7}{:>9.0}{:>8.0} %{:>9.3}{:>+9.3}{:>12}{:>8}",
             row.name,
             row.examples,
             row.steps,
@@ -136,7 +141,7 @@ fn print_table(rows: &[Row]) {
             100.0 * row.accuracy,
             row.margin,
             gain,
-            row.perplexity,
+            perplexity,
             change
         );
     }
