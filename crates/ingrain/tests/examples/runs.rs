@@ -356,19 +356,8 @@ fn classify_says_what_it_is_worth_and_answers() {
 
     // The same classifier says whose the replies of a run are.
     let audit = bench().path("audit-by-classifier");
-    let args = [
-        finished_run(),
-        "--quick",
-        "--characters",
-        "sarcasm,neutral",
-        "--max-new-tokens",
-        "3",
-        "--classifier",
-        &out,
-        "--out",
-        &audit,
-    ];
-    holds(&run("audit", &args), &["Whom ", "How stable ", "by classifier "]);
+    let said = audited(&["--classifier", &out, "--out", &audit]);
+    holds(&said, &["Whom ", "How stable ", "by classifier "]);
 }
 
 #[test]
@@ -382,20 +371,16 @@ fn report_writes_a_page_of_one_run_and_a_list_of_all() {
     holds(&run("report", &[&runs]), &["index.html"]);
 }
 
+/// The smallest audit of the finished run.
+fn audited(more: &[&str]) -> String {
+    let quick = ["--quick", "--characters", "sarcasm,neutral", "--max-new-tokens", "3"];
+    run("audit", &[&[finished_run()][..], &quick, more].concat())
+}
+
 #[test]
 fn audit_says_whom_the_replies_resemble() {
     let out = bench().path("audit");
-    let args = [
-        finished_run(),
-        "--quick",
-        "--characters",
-        "sarcasm,neutral",
-        "--max-new-tokens",
-        "3",
-        "--out",
-        &out,
-    ];
-    holds(&run("audit", &args), &["Robustness", "report.html"]);
+    holds(&audited(&["--out", &out]), &["Robustness", "report.html"]);
     assert!(Path::new(&out).join("report.html").is_file());
 }
 
