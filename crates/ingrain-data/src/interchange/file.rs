@@ -28,12 +28,7 @@ pub fn write_pairs(
 /// # Errors
 /// [`DataError::Format`] naming file, record and what is wrong, or [`DataError::Run`].
 pub fn read_pairs(path: impl AsRef<Path>) -> Result<Vec<PreferencePair>, DataError> {
-    let mut pairs = Vec::new();
-    scan_pairs(path, |pair| {
-        pairs.push(pair);
-        Ok(())
-    })?;
-    Ok(pairs)
+    read(path.as_ref(), numbered_pair)
 }
 
 /// Like [`read_pairs`], handing on one pair at a time.
@@ -44,7 +39,11 @@ pub fn scan_pairs(
     path: impl AsRef<Path>,
     take: impl FnMut(PreferencePair) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    scan(path.as_ref(), |_, record| pair_from_json(record), take)
+    scan(path.as_ref(), numbered_pair, take)
+}
+
+fn numbered_pair(_: usize, record: &Value) -> Result<PreferencePair, String> {
+    pair_from_json(record)
 }
 
 /// Writes JSON lines, in one step.
@@ -66,12 +65,7 @@ pub fn write_transcripts(
 /// # Errors
 /// As [`read_pairs`].
 pub fn read_transcripts(path: impl AsRef<Path>) -> Result<Vec<Transcript>, DataError> {
-    let mut transcripts = Vec::new();
-    scan_transcripts(path, |transcript| {
-        transcripts.push(transcript);
-        Ok(())
-    })?;
-    Ok(transcripts)
+    read(path.as_ref(), numbered_transcript)
 }
 
 /// Like [`read_transcripts`], handing on one conversation at a time.
@@ -82,8 +76,11 @@ pub fn scan_transcripts(
     path: impl AsRef<Path>,
     take: impl FnMut(Transcript) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    let parse = |i: usize, record: &Value| transcript_from_json(record, &format!("t{i:05}"));
-    scan(path.as_ref(), parse, take)
+    scan(path.as_ref(), numbered_transcript, take)
+}
+
+fn numbered_transcript(index: usize, record: &Value) -> Result<Transcript, String> {
+    transcript_from_json(record, &format!("t{index:05}"))
 }
 
 pub(super) fn read<T>(
