@@ -28,7 +28,7 @@ use ingrain::{Pipeline, Teacher};
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]
-    persona: support::PersonaArgs,
+    persona: support::TrainedPersonaArgs,
     #[command(flatten)]
     run: support::RunArgs,
     /// Model to train: built-in alias, HF directory or .gguf file [default: the recipe's]
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
         if let Some(teacher) = &args.teacher {
             recipe.data.teacher_source = Some(support::reply_source(teacher)?);
         }
-        let persona = args.persona.to_train()?;
+        let persona = args.persona.find()?;
         let out = args.run.dir(persona.name());
         let prompts = match &args.prompts {
             Some(folder) => PromptSet::from_dir(folder)?,

@@ -29,7 +29,7 @@ use ingrain::{Comparison, Method, Persona, Pipeline, Recipe, Row, Teacher};
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]
-    persona: support::PersonaArgs,
+    persona: support::TrainedPersonaArgs,
     #[command(flatten)]
     run: support::RunArgs,
     /// Methods, in the order of the table: sft, dpo, plain_dpo, ipo, hinge, apo_zero, orpo, simpo, cpo, kto,

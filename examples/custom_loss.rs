@@ -38,7 +38,7 @@ struct Args {
     #[command(flatten)]
     model: support::ModelArgs,
     #[command(flatten)]
-    persona: support::PersonaArgs,
+    persona: support::TrainedPersonaArgs,
     /// The log-ratios aimed at are +-1 / (2 beta)
     #[arg(long, default_value_t = 0.1)]
     beta: f64,
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
     support::run(|| {
         let args = Args::parse();
         let observer = support::Terminal::new();
-        let persona = args.persona.to_train()?;
+        let persona = args.persona.find()?;
         let model = args.model.load(&observer)?;
         let (pairs, _) = tokenize_pairs(&persona.heldout_pairs()?, &model.tokenizer, 512)?;
 

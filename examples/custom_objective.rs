@@ -36,7 +36,7 @@ struct Args {
     #[command(flatten)]
     model: support::ModelArgs,
     #[command(flatten)]
-    persona: support::PersonaArgs,
+    persona: support::TrainedPersonaArgs,
     /// Passes over the pairs
     #[arg(long, default_value_t = 2)]
     epochs: u64,
@@ -95,7 +95,7 @@ fn main() -> ExitCode {
         let args = Args::parse();
         let terminal = support::Terminal::new();
         let model = args.model.load(&terminal)?;
-        let persona = args.persona.to_train()?;
+        let persona = args.persona.find()?;
         let (pairs, _) = tokenize_pairs(&persona.heldout_pairs()?, &model.tokenizer, 512)?;
 
         let objective = Unlikelihood { model: &model.model, pairs: &pairs, alpha: args.alpha };

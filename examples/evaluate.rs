@@ -76,7 +76,8 @@ fn main() -> ExitCode {
         let mut adapted = measure(&model, &pairs, &args)?;
         if let Some(dir) = &args.classifier {
             let terminal = support::Terminal::new();
-            let (_, grader) = support::classifier(dir, &args.model.base.device.name, &terminal)?;
+            let (_, grader) =
+                support::classifier(dir, &args.model.base.source.device.name, &terminal)?;
             for measured in [&mut base, &mut adapted] {
                 measured.recognised = Some(recognised(&grader, persona.name(), &pairs, measured)?);
             }

@@ -41,7 +41,7 @@ const BUILT_IN: &str = "built-in";
 #[command(group(ArgGroup::new("student_is").args(["student", "student_url"])))]
 struct Args {
     #[command(flatten)]
-    persona: support::PersonaArgs,
+    persona: support::TrainedPersonaArgs,
     #[command(flatten)]
     run: support::RunArgs,
     /// Model to be trained, the student unless it is a server: alias, HF directory or .gguf file

@@ -28,7 +28,8 @@ use clap::Parser;
 use ingrain::chat::Message;
 use ingrain::gguf::GgufFile;
 use ingrain::lm::{
-    Adapter, CausalLm, DecoderConfig, LmError, LocalModel, ModelFiles, ModelFormat, ModelSource,
+    Adapter, AdapterSource, CausalLm, DecoderConfig, LmError, LocalModel, ModelFiles, ModelFormat,
+    ModelSource,
 };
 use ingrain::tokenizer::{ChatTokenizer, RenderOptions};
 use serde_json::{Map, Value, json};
@@ -37,7 +38,10 @@ use serde_json::{Map, Value, json};
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]
-    model: support::ModelArgs,
+    source: support::SourceArgs,
+    /// PEFT adapter: a directory or a hub id
+    #[arg(long)]
+    adapter: Option<AdapterSource>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -47,7 +51,7 @@ fn main() -> ExitCode {
     let mut loads = true;
     let code = support::run(|| {
         let args = Args::parse();
-        let report = inspect(&args.model)?;
+        let report = inspect(&args)?;
         match args.json {
             true => println!("{}", Value::from_iter(report.parts.clone())),
             false => print::report(&report.parts),
@@ -75,14 +79,14 @@ impl Report {
     }
 }
 
-fn inspect(args: &support::ModelArgs) -> anyhow::Result<Report> {
+fn inspect(args: &Args) -> anyhow::Result<Report> {
     let observer = support::Terminal::new();
-    let files = args.base.model.parse::<ModelSource>()?.resolve(&observer)?;
+    let files = args.source.model.parse::<ModelSource>()?.resolve(&observer)?;
     let mut report = Report { parts: Vec::new(), loads: true };
     report.add("files", Ok::<_, LmError>(json!(files.identity)));
     report.add("config", files.config().map(|config| shapes(&config)));
     report.add("stored", files.stored_types().map(|types| json!(types)));
-    let device = ingrain::lm::device(&args.base.device.name)?;
+    let device = ingrain::lm::device(&args.source.device.name)?;
     let whole = LocalModel::load(&files, &device);
     // What does not load as a whole may in parts.
     let (weights, tokenizer) = match &whole {

@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         for given in &args.adapters {
             let (name, source) = name_and_source(given);
             anyhow::ensure!(
-                name != args.base.model && adapters.iter().all(|(other, _)| *other != name),
+                name != args.base.source.model && adapters.iter().all(|(other, _)| *other != name),
                 "two models are called {name:?}; name this one with NAME={}",
                 source
             );
@@ -82,7 +82,8 @@ fn main() -> ExitCode {
             ..Limits::default()
         };
         let config = ServerConfig { address: SocketAddr::new(args.host, args.port), key, limits };
-        let engine: Arc<dyn Engine> = Arc::new(LocalEngine::new(&base, &args.base.model, adapters));
+        let engine: Arc<dyn Engine> =
+            Arc::new(LocalEngine::new(&base, &args.base.source.model, adapters));
         let server = Server::bind(config, engine.clone())?;
         let names: Vec<String> = engine.models().into_iter().map(|card| card.id).collect();
         eprintln!("  models: {}", names.join(", "));

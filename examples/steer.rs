@@ -31,7 +31,7 @@ use serde_json::json;
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]
-    persona: support::PersonaArgs,
+    persona: support::TrainedPersonaArgs,
     #[command(flatten)]
     model: support::ModelArgs,
     /// How the direction is found
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
     support::run(|| {
         let args = Args::parse();
         let model = args.model.load(&support::Terminal::new())?;
-        let persona = args.persona.to_train()?;
+        let persona = args.persona.find()?;
         let system =
             PromptSet::embedded().teacher_system(persona.constitution(), "the assistant")?;
         let lab = Lab { model: &model, system: &system, seed: args.seed };
@@ -106,7 +106,7 @@ fn main() -> ExitCode {
             let (out, strength) = (out.display(), tuned.strength);
             println!(
                 "\nTalk to it in the example `chat`: --model {} --vector {out} --steer {strength:.3}",
-                args.model.base.model
+                args.model.base.source.model
             );
         }
         Ok(())

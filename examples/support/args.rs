@@ -21,14 +21,21 @@ pub(crate) struct DeviceArgs {
     pub(crate) name: String,
 }
 
-/// Which model, where it runs, and how it multiplies.
+/// Which model, and where it runs.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct BaseArgs {
+pub(crate) struct SourceArgs {
     /// Built-in alias, HF directory, .gguf file or hub id (org/name@revision:folder)
     #[arg(long, default_value = ingrain::lm::BUILTIN_MODEL)]
     pub(crate) model: String,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+}
+
+/// Which model, where it runs, and how it multiplies.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct BaseArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
     /// Arithmetic of products with the weights; bf16 is faster where the processor has AVX-512 BF16
     #[arg(long, value_parser = ["f32", "bf16"], default_value = "f32")]
     precision: String,
@@ -37,7 +44,7 @@ pub(crate) struct BaseArgs {
 impl BaseArgs {
     /// Resolves, verifies and loads the model.
     pub(crate) fn load(&self, observer: &dyn Observer) -> anyhow::Result<LocalModel> {
-        let mut model = load_model(&self.model, &self.device.name, observer)?;
+        let mut model = load_model(&self.source.model, &self.source.device.name, observer)?;
         if self.precision == "bf16" {
             model.model = model.model.with_bf16_products()?;
         }
@@ -227,20 +234,28 @@ pub(crate) struct PersonaArgs {
     /// Name of a constitution in personas/, the path of one, or a mix: "sarcasm:0.6 + loving:0.4"
     #[arg(long, default_value = "sarcasm")]
     pub(crate) persona: String,
-    /// Train a persona that is marked research_only, or make data for one
+}
+
+impl PersonaArgs {
+    pub(crate) fn find(&self) -> anyhow::Result<Persona> {
+        Ok(Persona::find(&self.persona, &persona_folders())?)
+    }
+}
+
+/// Who the assistant is to become.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct TrainedPersonaArgs {
+    #[command(flatten)]
+    persona: PersonaArgs,
+    /// Train a persona that is marked research_only, or make data or a vector for one
     #[arg(long)]
     pub(crate) allow_research_persona: bool,
 }
 
-impl PersonaArgs {
-    /// Finds it, to look at.
+impl TrainedPersonaArgs {
+    /// Finds it; one for research asks for the explicit word.
     pub(crate) fn find(&self) -> anyhow::Result<Persona> {
-        Ok(Persona::find(&self.persona, &persona_folders())?)
-    }
-
-    /// Finds it, to train it: one for research asks for the explicit word.
-    pub(crate) fn to_train(&self) -> anyhow::Result<Persona> {
-        let persona = self.find()?;
+        let persona = self.persona.find()?;
         persona.permit_training(self.allow_research_persona)?;
         Ok(persona)
     }

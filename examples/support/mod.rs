@@ -20,8 +20,8 @@ use ingrain::run::Interrupt;
 
 pub(crate) use args::{
     BaseArgs, CHARACTERS, Character, DeviceArgs, GraderArgs, ModelArgs, PersonaArgs, RunArgs,
-    SamplingArgs, chat_model, classifier, heldout_questions, is_server, load_model,
-    persona_folders, reply_source,
+    SamplingArgs, SourceArgs, TrainedPersonaArgs, chat_model, classifier, heldout_questions,
+    is_server, load_model, persona_folders, reply_source,
 };
 pub(crate) use progress::Terminal;
 pub(crate) use train::{TrainArgs, write_model};
