@@ -6,7 +6,8 @@
     python compare.py BASE_DIR decode --gguf base.f16.gguf --gguf base.q8_0.gguf
 
 `dpo` and `sft`: a training step beside TRL and a lean PyTorch loop. `sizes`: the same over batch sizes,
-lengths and ranks. `logprob`: the selective log-probability beside plain Burn, PyTorch and Liger.
+lengths and ranks. `logprob`: the selective log-probability beside plain Burn, PyTorch and Liger; `grid`: over tokens,
+vocabulary and width.
 `decode`: rates of generation beside transformers and, for each GGUF file, llama.cpp. `roofline`: the
 share of the bare matrix-product rate. `scaling`: exponents of time and memory.
 
@@ -30,6 +31,7 @@ TABLES = {
     "sft": lambda args: tables.step("sft", args),
     "sizes": tables.sizes,
     "logprob": tables.logprob,
+    "grid": tables.grid,
     "decode": decoding.table,
     "roofline": lambda args: processes.bench_text("roofline", str(args.repetitions)),
     "scaling": lambda args: processes.bench_text("scaling", str(args.steps), "f32", "bf16"),
@@ -46,7 +48,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", action="append", help="contestants by name; all if absent")
     parser.add_argument("--step", choices=["dpo", "sft"], default="dpo", help="whose sizes vary")
-    parser.add_argument("--grid", action="store_true", help="logprob over tokens x vocabulary x width")
     parser.add_argument("--gguf", action="append", default=[], help="the same model for llama.cpp, named NAME.TYPE.gguf")
     parser.add_argument("--write", action="store_true", help="into docs/PERFORMANCE.md")
     add_shape(parser)

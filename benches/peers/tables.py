@@ -1,6 +1,7 @@
 """The tables that set contestants side by side."""
 
 import argparse
+import itertools
 import statistics
 from collections.abc import Callable
 
@@ -19,7 +20,18 @@ SIZES = [
     (4, 256, 64, 256),
 ]
 
-GRID = [(t, v, h) for t in (256, 1024, 8192) for v in (32_000, 49_152, 151_936) for h in (576, 2048, 3584)]
+# tokens, words, width: one thing at a time around the size of the other table, then the largest.
+SELECTION = (1024, 49_152, 576)
+GRID = [
+    (256, 49_152, 576),
+    (8192, 49_152, 576),
+    (1024, 32_000, 576),
+    (1024, 151_936, 576),
+    (1024, 49_152, 2048),
+    (1024, 49_152, 3584),
+    (1024, 151_936, 3584),
+    (8192, 151_936, 3584),
+]
 
 
 def contestants(kind: str, args: argparse.Namespace) -> dict[str, Callable[[], list[str]]]:
@@ -103,22 +115,32 @@ def sizes(args: argparse.Namespace) -> str:
 
 
 def logprob(args: argparse.Namespace) -> str:
-    """The selective log-probability and its alternatives, one size or a grid of them."""
+    """The selective log-probability and its alternatives, at one size."""
+    return logprob_table([SELECTION], args, "--return-pages")
+
+
+def grid(args: argparse.Namespace) -> str:
+    """The same over sizes."""
+    return logprob_table(GRID, args)
+
+
+def logprob_table(sizes: list[tuple[int, int, int]], args: argparse.Namespace, *again: str) -> str:
+    """Ours once as it is and once with each option of `again`, and PyTorch's."""
     lines = ["| tokens | words | width | | ms | extra MiB |", "|---|---|---|---|---|---|"]
-    for size in GRID if args.grid else [(1024, 49_152, 576)]:
-        lines += logprob_size(size, args)
+    for size in sizes:
+        lines += logprob_size(size, args, again)
     return "\n".join(lines)
 
 
-def logprob_size(size: tuple[int, int, int], args: argparse.Namespace) -> list[str]:
+def logprob_size(size: tuple[int, int, int], args: argparse.Namespace, again: tuple[str, ...]) -> list[str]:
     options = [word for key, value in zip(("tokens", "vocab", "hidden"), size) for word in (f"--{key}", str(value))]
     ours = [bench("logprob"), str(args.repetitions), "--json", *options]
-    returning = [*ours, "--return-pages"]
     repetitions = ["--repetitions", str(args.repetitions), "--threads", str(args.threads)]
     theirs = script("logprob.py", *options, *repetitions)
+    commands = [ours, *([*ours, option] for option in again), theirs]
     secs, extra, notes = {}, {}, {}
     for _ in range(args.rounds):
-        for row in rows(ours, args.threads) + rows(returning, args.threads) + rows(theirs, args.threads):
+        for row in itertools.chain.from_iterable(rows(command, args.threads) for command in commands):
             case = row["case"]
             secs.setdefault(case, []).extend(row["secs"])
             extra[case] = max(extra.get(case, 0), row["extra_bytes"])

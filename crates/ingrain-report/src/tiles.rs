@@ -19,6 +19,13 @@ pub(crate) struct TileView {
 pub(crate) fn of_run(run: &RunRecord) -> Vec<TileView> {
     let mut tiles = Vec::new();
     if let Some(headline) = headline(run) {
+        let signed = |value: f64| format!("{value:+.2}").replace('-', "\u{2212}");
+        tiles.push(TileView {
+            name: "held-out margin",
+            before: Some(signed(headline.margin[0])),
+            value: signed(headline.margin[1]),
+            note: "nats a token".into(),
+        });
         let percent = |share: f64| format!("{:.0} %", 100.0 * share);
         let n = run.margins.as_ref().map_or(run.samples.len(), |m| m.base.len());
         tiles.push(TileView {
@@ -26,13 +33,6 @@ pub(crate) fn of_run(run: &RunRecord) -> Vec<TileView> {
             before: Some(percent(headline.accuracy[0])),
             value: percent(headline.accuracy[1]),
             note: format!("of {n} questions"),
-        });
-        let signed = |value: f64| format!("{value:+.2}").replace('-', "\u{2212}");
-        tiles.push(TileView {
-            name: "held-out margin",
-            before: Some(signed(headline.margin[0])),
-            value: signed(headline.margin[1]),
-            note: "nats a token".into(),
         });
         if let Some([before, after]) = headline.perplexity {
             tiles.push(TileView {
