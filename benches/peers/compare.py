@@ -2,14 +2,13 @@
 
     python compare.py BASE_DIR                       # all tables
     python compare.py BASE_DIR dpo sft --write       # two of them, into docs/PERFORMANCE.md
-    python compare.py BASE_DIR sizes --step sft
     python compare.py BASE_DIR decode --gguf base.f16.gguf --gguf base.q8_0.gguf
 
-`dpo` and `sft`: a training step beside TRL and a lean PyTorch loop. `sizes`: the same over batch sizes,
-lengths and ranks. `logprob`: the selective log-probability beside plain Burn, PyTorch and Liger; `grid`: over tokens,
-vocabulary and width.
-`decode`: rates of generation beside transformers and, for each GGUF file, llama.cpp. `roofline`: the
-share of the bare matrix-product rate. `scaling`: exponents of time and memory.
+`dpo` and `sft`: a training step beside TRL and a lean PyTorch loop. `dpo-sizes` and `sft-sizes`: the same
+over batch sizes, lengths and ranks. `logprob`: the selective log-probability beside plain Burn, PyTorch and
+Liger; `grid`: over tokens, vocabulary and width. `decode`: rates of generation beside transformers and, for
+each GGUF file, llama.cpp. `roofline`: the share of the bare matrix-product rate. `scaling`: exponents of
+time and memory.
 
 Each round runs every contestant once, in turn, in a process of its own; the first step of a process is
 left out. Medians over all rounds; the peak is the largest resident set of any round. Nothing else
@@ -29,7 +28,8 @@ from workload import add_shape
 TABLES = {
     "dpo": lambda args: tables.step("dpo", args),
     "sft": lambda args: tables.step("sft", args),
-    "sizes": tables.sizes,
+    "dpo-sizes": lambda args: tables.sizes("dpo", args),
+    "sft-sizes": lambda args: tables.sizes("sft", args),
     "logprob": tables.logprob,
     "grid": tables.grid,
     "decode": decoding.table,
@@ -47,7 +47,6 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5, help="of what takes less than a step")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", action="append", help="contestants by name; all if absent")
-    parser.add_argument("--step", choices=["dpo", "sft"], default="dpo", help="whose sizes vary")
     parser.add_argument("--gguf", action="append", default=[], help="the same model for llama.cpp, named NAME.TYPE.gguf")
     parser.add_argument("--write", action="store_true", help="into docs/PERFORMANCE.md")
     add_shape(parser)

@@ -97,17 +97,18 @@ def interleaved(chosen: dict, args: argparse.Namespace) -> tuple[dict[str, list[
     return secs, peak
 
 
-def sizes(args: argparse.Namespace) -> str:
+def sizes(kind: str, args: argparse.Namespace) -> str:
     """Ours and the best of each peer over batch sizes, lengths and ranks."""
-    names = ["ingrain f32", "ingrain bf16", "lean PyTorch bf16", "TRL bf16"]
+    trl = {"dpo": "TRL bf16, reference computed before", "sft": "TRL bf16"}[kind]
+    names = ["ingrain f32", "ingrain bf16", "lean PyTorch bf16", trl]
     head = " | ".join(f"{name}, s | GB" for name in names)
     lines = [
-        f"| {args.step}: pairs | tokens | prompt | rank | {head} |",
+        f"| {kind}: pairs | tokens | prompt | rank | {head} |",
         "|" + "---|" * (4 + 2 * len(names)),
     ]
     for size in SIZES:
         shaped = argparse.Namespace(**vars(args) | dict(zip(SHAPE, size)))
-        everyone = contestants(args.step, shaped)
+        everyone = contestants(kind, shaped)
         secs, peak = interleaved({name: everyone[name] for name in names}, shaped)
         cells = (f"{statistics.median(secs[name]):.2f} | {peak[name] / 1e9:.2f}" for name in names)
         lines.append(f"| {' | '.join(map(str, size))} | {' | '.join(cells)} |")
