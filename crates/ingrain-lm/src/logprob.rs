@@ -257,7 +257,9 @@ mod tests {
     fn kernels_equal_the_composition_on_random_shapes() {
         let mut random = Pcg64::seed_from_u64(1);
         let mut up_to = |most: u64| (random.next_u64() % most) as usize + 1;
-        let shapes: Vec<_> = (0..40).map(|_| (up_to(300), up_to(70), up_to(900))).collect();
+        let mut shapes: Vec<_> = (0..40).map(|_| (up_to(300), up_to(70), up_to(900))).collect();
+        // More than are taken at once.
+        shapes.extend([(1030, 3, 6145), (1024, 5, 13_000)]);
         for (index, (tokens, width, vocab)) in shapes.into_iter().enumerate() {
             let normal = |shape: [usize; 2], size| {
                 Tensor::<2>::random(shape, Distribution::Normal(0.0, size), &Device::flex())
@@ -273,7 +275,7 @@ mod tests {
     fn logits_of_ten_thousand_either_way_stay_finite() {
         // Whole numbers: every order of summation gives the same logits.
         let mut random = Pcg64::seed_from_u64(2);
-        for (tokens, width, vocab) in [(1, 1, 2), (7, 1, 50), (130, 3, 257)] {
+        for (tokens, width, vocab) in [(1, 1, 2), (7, 1, 50), (130, 3, 257), (1024, 2, 13_000)] {
             let mut whole = |shape: [usize; 2], most: i64| {
                 let values: Vec<f32> = (0..shape[0] * shape[1])
                     .map(|_| (random.next_u64() as i64 % (most + 1)) as f32)

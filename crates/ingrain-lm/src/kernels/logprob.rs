@@ -1,4 +1,6 @@
-//! Log-probability of one target a row, and its unit gradient, from logits made chunk by chunk.
+//! Log-probability of one target a row, and its unit gradient, from logits made part by part.
+
+use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -7,8 +9,13 @@ use super::bf16::HalfWeight;
 use super::matmul::{Matrix, add_product, set_product};
 use super::simd;
 
-/// Rows a chunk: few enough that the logits of one stay in reach of the last-level cache, enough that
-/// the product over the vocabulary runs at full speed.
+/// Logits that are there at once: 6 MiB. Eight times as many are no faster (docs/LOG.md).
+const LOGITS: usize = 1536 * 1024;
+/// Rows that share one reading of the head in f32. Each product packs the head anew, which for few rows costs as
+/// much as the product where the width is a multiple of a page (docs/LOG.md).
+const ROWS: usize = 1024;
+/// Rows of whole logits, for a head that is packed for good: few enough that they stay in reach of the
+/// last-level cache, enough that the product over the vocabulary runs at full speed.
 const CHUNK: usize = 128;
 
 /// What to compute, over `hidden: [tokens, width]` and a head `[vocab, width]`.
@@ -24,43 +31,165 @@ pub(crate) struct Problem<'a> {
     pub(crate) softcap: Option<f32>,
 }
 
+impl Problem<'_> {
+    /// The same for some of the tokens.
+    fn of(self, tokens: Range<usize>) -> Self {
+        let (targets, width) = (&self.targets[tokens.clone()], self.width);
+        Self { hidden: &self.hidden[tokens.start * width..tokens.end * width], targets, ..self }
+    }
+}
+
 /// `log softmax(hidden head^T)[target]` of every row and, if asked, its derivative with respect to the
 /// row of `hidden`.
 pub(crate) fn forward(problem: Problem<'_>, with_unit: bool) -> (Vec<f32>, Option<Vec<f32>>) {
-    let Problem { hidden, head, half, width, targets, softcap } = problem;
-    let vocab = head.len() / width;
-    let rows = CHUNK.min(targets.len());
-    let mut logits = vec![0.0; rows * vocab];
+    let Problem { hidden, half, width, targets, .. } = problem;
     let mut values = vec![0.0; targets.len()];
     let mut unit = with_unit.then(|| vec![0.0; hidden.len()]);
-    let head_rows = Matrix::new(head, width);
-    for (chunk, targets) in targets.chunks(CHUNK).enumerate() {
-        let first = chunk * CHUNK;
-        let range = first * width..(first + targets.len()) * width;
-        let logits = &mut logits[..targets.len() * vocab];
-        let hidden = &hidden[range.clone()];
+    let rows = if half.is_some() { CHUNK } else { ROWS };
+    for start in (0..targets.len()).step_by(rows) {
+        let tokens = start..targets.len().min(start + rows);
+        let values = &mut values[tokens.clone()];
+        let unit = unit.as_mut().map(|unit| &mut unit[start * width..tokens.end * width]);
         match half {
-            Some(half) => {
-                logits.fill(0.0);
-                half.forward.add_product(logits, hidden);
-            }
-            None => set_product(logits, Matrix::new(hidden, width), head_rows.transposed()),
-        }
-        let values = &mut values[first..first + targets.len()];
-        logits.par_chunks_mut(vocab).zip(values).zip(targets).for_each(
-            |((logits, value), &target)| {
-                *value = simd::dispatch(Row { logits, target, softcap, with_unit });
-            },
-        );
-        if let Some(unit) = &mut unit {
-            // The rows now hold the derivative with respect to the logits.
-            match half {
-                Some(half) => half.add_backward(head, &mut unit[range], logits),
-                None => set_product(&mut unit[range], Matrix::new(logits, vocab), head_rows),
-            }
+            Some(half) => all_words(problem.of(tokens), half, values, unit),
+            None => words_by_words(problem.of(tokens), values, unit),
         }
     }
     (values, unit)
+}
+
+/// Over the logits of all words at once.
+fn all_words(
+    problem: Problem<'_>,
+    half: &HalfWeight,
+    values: &mut [f32],
+    unit: Option<&mut [f32]>,
+) {
+    let Problem { hidden, head, width, targets, softcap, .. } = problem;
+    let vocab = head.len() / width;
+    let with_unit = unit.is_some();
+    let mut logits = vec![0.0; targets.len() * vocab];
+    half.forward.add_product(&mut logits, hidden);
+    logits.par_chunks_mut(vocab).zip(values).zip(targets).for_each(|((logits, value), &target)| {
+        *value = simd::dispatch(Row { logits, target, softcap, with_unit });
+    });
+    if let Some(unit) = unit {
+        // The rows now hold the derivative with respect to the logits.
+        half.add_backward(head, unit, &logits);
+    }
+}
+
+/// Over some words after the others: the largest logit so far is subtracted, and what was summed is scaled
+/// when there is a larger one.
+fn words_by_words(problem: Problem<'_>, values: &mut [f32], mut unit: Option<&mut [f32]>) {
+    let Problem { hidden, head, width, targets, softcap, .. } = problem;
+    let words = (LOGITS / targets.len().max(1)).clamp(1, head.len() / width);
+    let hidden = Matrix::new(hidden, width);
+    let mut sums: Vec<Sum> = targets.iter().map(|&target| Sum::of(target, softcap)).collect();
+    let mut logits = vec![0.0; targets.len() * words];
+    for (index, part) in head.chunks(words * width).enumerate() {
+        let (first, here) = (index * words, part.len() / width);
+        let logits = &mut logits[..targets.len() * here];
+        let part = Matrix::new(part, width);
+        set_product(logits, hidden, part.transposed());
+        let rows = logits.par_chunks_mut(here).zip(&mut sums);
+        let Some(unit) = &mut unit else {
+            rows.for_each(|(logits, sum)| {
+                simd::dispatch(Part { sum, logits, first, unit: None });
+            });
+            continue;
+        };
+        rows.zip(unit.par_chunks_mut(width)).for_each(|((logits, sum), unit)| {
+            simd::dispatch(Part { sum, logits, first, unit: Some(unit) });
+        });
+        add_product(unit, 1.0, Matrix::new(logits, here), part);
+    }
+    for (value, sum) in values.iter_mut().zip(&sums) {
+        *value = sum.value();
+    }
+    if let Some(unit) = unit {
+        unit.par_chunks_mut(width).zip(&sums).for_each(|(unit, sum)| {
+            let target = &head[sum.target * width..][..width];
+            let (scale, slope) = (sum.total.recip(), sum.slope(sum.chosen));
+            unit.iter_mut().zip(target).for_each(|(u, w)| *u = slope * w - scale * *u);
+        });
+    }
+}
+
+/// What is known of a row after some of its words.
+struct Sum {
+    target: usize,
+    softcap: Option<f32>,
+    /// The largest logit.
+    max: f32,
+    /// `sum exp(z - max)`.
+    total: f32,
+    /// The target's logit.
+    chosen: f32,
+}
+
+impl Sum {
+    fn of(target: usize, softcap: Option<f32>) -> Self {
+        Self { target, softcap, max: f32::NEG_INFINITY, total: 0.0, chosen: 0.0 }
+    }
+
+    /// `log softmax(z)[target]`, after all words.
+    fn value(&self) -> f32 {
+        self.chosen - self.max - self.total.ln()
+    }
+
+    /// Derivative of a capped logit with respect to what was capped.
+    fn slope(&self, capped: f32) -> f32 {
+        self.softcap.map_or(1.0, |cap| 1.0 - (capped / cap) * (capped / cap))
+    }
+}
+
+/// Some words of a row.
+struct Part<'a> {
+    sum: &'a mut Sum,
+    /// In: the logits before capping. Out, where there is a unit gradient: `exp(z - max)`, times the slope of
+    /// the cap.
+    logits: &'a mut [f32],
+    /// The first of these words.
+    first: usize,
+    /// `sum exp(z - max) W` over the words before these, scaled if these hold a larger logit.
+    unit: Option<&'a mut [f32]>,
+}
+
+impl WithSimd for Part<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { sum, logits, first, unit } = self;
+        cap(logits, sum.softcap);
+        if let Some(&chosen) = sum.target.checked_sub(first).and_then(|at| logits.get(at)) {
+            sum.chosen = chosen;
+        }
+        let max = sum.max.max(simd::max(simd, logits));
+        let before = if sum.max == max { 1.0 } else { (sum.max - max).exp() };
+        sum.max = max;
+        let Some(unit) = unit else {
+            sum.total = before * sum.total + simd::sum_exp_shifted(simd, logits, max);
+            return;
+        };
+        let capped = sum.softcap.map(|_| logits.to_vec());
+        sum.total = before * sum.total + simd::exp_shifted(simd, logits, max);
+        if before < 1.0 {
+            simd::scale(simd, unit, before);
+        }
+        for (p, z) in logits.iter_mut().zip(capped.iter().flatten()) {
+            *p *= sum.slope(*z);
+        }
+    }
+}
+
+/// `z` becomes `c tanh(z / c)`.
+#[inline(always)]
+fn cap(logits: &mut [f32], softcap: Option<f32>) {
+    if let Some(cap) = softcap {
+        logits.iter_mut().for_each(|z| *z = cap * (*z / cap).tanh());
+    }
 }
 
 /// For a head that trains: the derivatives with respect to `hidden` and `head`, from that with respect to
@@ -102,11 +231,7 @@ impl WithSimd for Row<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> f32 {
         let Self { logits, target, softcap, with_unit } = self;
-        if let Some(cap) = softcap {
-            for z in logits.iter_mut() {
-                *z = cap * (*z / cap).tanh();
-            }
-        }
+        cap(logits, softcap);
         let capped = (softcap.is_some() && with_unit).then(|| logits.to_vec());
         let chosen = logits[target];
         let max = simd::max(simd, logits);
