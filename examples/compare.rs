@@ -10,7 +10,7 @@
 //! its training does (docs/PERFORMANCE.md, the row distillation: minutes).
 //!
 //! ```sh
-//! cargo run --release --example compare -- --quick          # the smallest setting; not timed yet
+//! cargo run --release --example compare -- --quick          # the smallest setting: four minutes
 //! cargo run --release --example compare -- --methods dpo,sft,orpo,simpo,kto,on_policy --subsets 25,50,100
 //! cargo run --release --example compare -- --methods introspection,reflections_only,interactions_only,from_base
 //! ```
