@@ -5,7 +5,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::matmul::{Matrix, set_product};
-use super::simd;
+use super::{simd, softcap};
 use crate::KlDirection;
 
 /// Rows a chunk: two sets of logits are alive at once.
@@ -37,7 +37,7 @@ impl Side<'_> {
         let head = Matrix::new(self.head, self.width);
         set_product(out, Matrix::new(hidden, self.width), head.transposed());
         if let Some(cap) = self.softcap {
-            out.par_iter_mut().for_each(|z| *z = cap * (*z / cap).tanh());
+            out.par_chunks_mut(self.vocab()).for_each(|logits| softcap::apply(logits, cap));
         }
     }
 }
@@ -123,9 +123,7 @@ impl WithSimd for Row<'_> {
             }
         };
         if let Some((cap, capped)) = capped {
-            for (slope, z) in p.iter_mut().zip(capped) {
-                *slope *= 1.0 - (z / cap) * (z / cap);
-            }
+            softcap::chain(p, &capped, cap);
         }
         divergence
     }

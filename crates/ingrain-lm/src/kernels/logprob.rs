@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::bf16::HalfWeight;
 use super::matmul::{Matrix, add_product, set_product};
-use super::simd;
+use super::{simd, softcap};
 
 /// Logits that are there at once: 6 MiB. Eight times as many are no faster (docs/LOG.md).
 const LOGITS: usize = 1536 * 1024;
@@ -46,47 +46,55 @@ pub(crate) fn forward(problem: Problem<'_>, with_unit: bool) -> (Vec<f32>, Optio
     let mut values = vec![0.0; targets.len()];
     let mut unit = with_unit.then(|| vec![0.0; hidden.len()]);
     let rows = if half.is_some() { CHUNK } else { ROWS };
+    let mut logits = Vec::new();
     for start in (0..targets.len()).step_by(rows) {
         let tokens = start..targets.len().min(start + rows);
         let values = &mut values[tokens.clone()];
         let unit = unit.as_mut().map(|unit| &mut unit[start * width..tokens.end * width]);
         match half {
-            Some(half) => all_words(problem.of(tokens), half, values, unit),
-            None => words_by_words(problem.of(tokens), values, unit),
+            Some(half) => all_words(problem.of(tokens), half, &mut logits, values, unit),
+            None => words_by_words(problem.of(tokens), &mut logits, values, unit),
         }
     }
     (values, unit)
 }
 
-/// Over the logits of all words at once.
+/// Over the logits of all words at once, in a buffer for them.
 fn all_words(
     problem: Problem<'_>,
     half: &HalfWeight,
+    logits: &mut Vec<f32>,
     values: &mut [f32],
     unit: Option<&mut [f32]>,
 ) {
     let Problem { hidden, head, width, targets, softcap, .. } = problem;
     let vocab = head.len() / width;
     let with_unit = unit.is_some();
-    let mut logits = vec![0.0; targets.len() * vocab];
-    half.forward.add_product(&mut logits, hidden);
+    logits.clear();
+    logits.resize(targets.len() * vocab, 0.0);
+    half.forward.add_product(logits, hidden);
     logits.par_chunks_mut(vocab).zip(values).zip(targets).for_each(|((logits, value), &target)| {
         *value = simd::dispatch(Row { logits, target, softcap, with_unit });
     });
     if let Some(unit) = unit {
         // The rows now hold the derivative with respect to the logits.
-        half.add_backward(head, unit, &logits);
+        half.add_backward(head, unit, logits);
     }
 }
 
 /// Over some words after the others: the largest logit so far is subtracted, and what was summed is scaled
 /// when there is a larger one.
-fn words_by_words(problem: Problem<'_>, values: &mut [f32], mut unit: Option<&mut [f32]>) {
+fn words_by_words(
+    problem: Problem<'_>,
+    logits: &mut Vec<f32>,
+    values: &mut [f32],
+    mut unit: Option<&mut [f32]>,
+) {
     let Problem { hidden, head, width, targets, softcap, .. } = problem;
     let words = (LOGITS / targets.len().max(1)).clamp(1, head.len() / width);
     let hidden = Matrix::new(hidden, width);
-    let mut sums: Vec<Sum> = targets.iter().map(|&target| Sum::of(target, softcap)).collect();
-    let mut logits = vec![0.0; targets.len() * words];
+    let mut sums: Vec<Sum> = targets.iter().map(|&target| Sum::of(target)).collect();
+    logits.resize(targets.len() * words, 0.0);
     for (index, part) in head.chunks(words * width).enumerate() {
         let (first, here) = (index * words, part.len() / width);
         let logits = &mut logits[..targets.len() * here];
@@ -95,12 +103,12 @@ fn words_by_words(problem: Problem<'_>, values: &mut [f32], mut unit: Option<&mu
         let rows = logits.par_chunks_mut(here).zip(&mut sums);
         let Some(unit) = &mut unit else {
             rows.for_each(|(logits, sum)| {
-                simd::dispatch(Part { sum, logits, first, unit: None });
+                simd::dispatch(Part { sum, logits, first, softcap, unit: None });
             });
             continue;
         };
         rows.zip(unit.par_chunks_mut(width)).for_each(|((logits, sum), unit)| {
-            simd::dispatch(Part { sum, logits, first, unit: Some(unit) });
+            simd::dispatch(Part { sum, logits, first, softcap, unit: Some(unit) });
         });
         add_product(unit, 1.0, Matrix::new(logits, here), part);
     }
@@ -110,7 +118,8 @@ fn words_by_words(problem: Problem<'_>, values: &mut [f32], mut unit: Option<&mu
     if let Some(unit) = unit {
         unit.par_chunks_mut(width).zip(&sums).for_each(|(unit, sum)| {
             let target = &head[sum.target * width..][..width];
-            let (scale, slope) = (sum.total.recip(), sum.slope(sum.chosen));
+            let scale = sum.total.recip();
+            let slope = softcap.map_or(1.0, |cap| softcap::slope(sum.chosen, cap));
             unit.iter_mut().zip(target).for_each(|(u, w)| *u = slope * w - scale * *u);
         });
     }
@@ -119,7 +128,6 @@ fn words_by_words(problem: Problem<'_>, values: &mut [f32], mut unit: Option<&mu
 /// What is known of a row after some of its words.
 struct Sum {
     target: usize,
-    softcap: Option<f32>,
     /// The largest logit.
     max: f32,
     /// `sum exp(z - max)`.
@@ -129,18 +137,13 @@ struct Sum {
 }
 
 impl Sum {
-    fn of(target: usize, softcap: Option<f32>) -> Self {
-        Self { target, softcap, max: f32::NEG_INFINITY, total: 0.0, chosen: 0.0 }
+    fn of(target: usize) -> Self {
+        Self { target, max: f32::NEG_INFINITY, total: 0.0, chosen: 0.0 }
     }
 
     /// `log softmax(z)[target]`, after all words.
     fn value(&self) -> f32 {
         self.chosen - self.max - self.total.ln()
-    }
-
-    /// Derivative of a capped logit with respect to what was capped.
-    fn slope(&self, capped: f32) -> f32 {
-        self.softcap.map_or(1.0, |cap| 1.0 - (capped / cap) * (capped / cap))
     }
 }
 
@@ -152,6 +155,7 @@ struct Part<'a> {
     logits: &'a mut [f32],
     /// The first of these words.
     first: usize,
+    softcap: Option<f32>,
     /// `sum exp(z - max) W` over the words before these, scaled if these hold a larger logit.
     unit: Option<&'a mut [f32]>,
 }
@@ -161,8 +165,10 @@ impl WithSimd for Part<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { sum, logits, first, unit } = self;
-        cap(logits, sum.softcap);
+        let Self { sum, logits, first, softcap, unit } = self;
+        if let Some(cap) = softcap {
+            softcap::apply(logits, cap);
+        }
         if let Some(&chosen) = sum.target.checked_sub(first).and_then(|at| logits.get(at)) {
             sum.chosen = chosen;
         }
@@ -173,22 +179,14 @@ impl WithSimd for Part<'_> {
             sum.total = before * sum.total + simd::sum_exp_shifted(simd, logits, max);
             return;
         };
-        let capped = sum.softcap.map(|_| logits.to_vec());
+        let capped = softcap.map(|cap| (cap, logits.to_vec()));
         sum.total = before * sum.total + simd::exp_shifted(simd, logits, max);
         if before < 1.0 {
             simd::scale(simd, unit, before);
         }
-        for (p, z) in logits.iter_mut().zip(capped.iter().flatten()) {
-            *p *= sum.slope(*z);
+        if let Some((cap, capped)) = capped {
+            softcap::chain(logits, &capped, cap);
         }
-    }
-}
-
-/// `z` becomes `c tanh(z / c)`.
-#[inline(always)]
-fn cap(logits: &mut [f32], softcap: Option<f32>) {
-    if let Some(cap) = softcap {
-        logits.iter_mut().for_each(|z| *z = cap * (*z / cap).tanh());
     }
 }
 
@@ -231,8 +229,10 @@ impl WithSimd for Row<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> f32 {
         let Self { logits, target, softcap, with_unit } = self;
-        cap(logits, softcap);
-        let capped = (softcap.is_some() && with_unit).then(|| logits.to_vec());
+        if let Some(cap) = softcap {
+            softcap::apply(logits, cap);
+        }
+        let capped = softcap.filter(|_| with_unit).map(|cap| (cap, logits.to_vec()));
         let chosen = logits[target];
         let max = simd::max(simd, logits);
         let total = match with_unit {
@@ -242,10 +242,8 @@ impl WithSimd for Row<'_> {
         if with_unit {
             simd::scale(simd, logits, -total.recip());
             logits[target] += 1.0;
-            if let (Some(capped), Some(cap)) = (capped, softcap) {
-                for (p, z) in logits.iter_mut().zip(capped) {
-                    *p *= 1.0 - (z / cap) * (z / cap);
-                }
+            if let Some((cap, capped)) = capped {
+                softcap::chain(logits, &capped, cap);
             }
         }
         chosen - max - total.ln()

@@ -18,6 +18,7 @@ mod panel;
 pub(crate) mod rotary;
 pub(crate) mod simd;
 mod skinny;
+mod softcap;
 pub(crate) mod swiglu;
 
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
