@@ -11,13 +11,14 @@ use ingrain_eval::{
     Suite,
 };
 use ingrain_lm::LocalModel;
-use ingrain_run::{sha256_hex, write_json_atomic};
+use ingrain_run::{SuiteReport, sha256_hex, write_json_atomic};
 use serde::{Deserialize, Serialize};
 
 use super::cast::Arm;
 use super::measure::{Part, stored};
 use super::models::nobody;
 use super::plan::GraderKind;
+use super::recorded::Known;
 use super::{Experiment, Lab, Way};
 use crate::grading::{Graded, likelihood_grader};
 use crate::labelled::TEACHER;
@@ -53,6 +54,11 @@ enum By<'g> {
 impl Reader<'_> {
     fn key(&self, part: Part, arm: &Arm) -> String {
         format!("grade/{}#{}/{}", self.name, labels_hash(&self.labels), part.key(arm))
+    }
+
+    /// Of the trial on recorded replies.
+    fn trial_key(&self) -> String {
+        format!("grade/{}#{}/recorded", self.name, labels_hash(&self.labels))
     }
 
     fn reads(&self, scenario: &Scenario) -> bool {
@@ -107,12 +113,14 @@ impl Experiment<'_> {
         given.chain(self.plan.graders.iter().map(own)).collect()
     }
 
-    /// Grades every reply that has no grade yet; whether there were any.
+    /// Grades every reply that has no grade yet, recorded ones first; whether there were any.
     pub(super) fn graded(&self, lab: &mut Lab) -> Result<bool, PipelineError> {
         let mut any = false;
+        let known = Known::of(lab)?;
         for reader in self.readers(lab) {
             let open = self.ungraded(lab, &reader);
-            if open.is_empty() {
+            let untried = !known.questions.is_empty() && !lab.ledger.has(&reader.trial_key());
+            if open.is_empty() && !untried {
                 continue;
             }
             any = true;
@@ -129,6 +137,13 @@ impl Experiment<'_> {
                     &*built
                 }
             };
+            if untried {
+                self.timed(lab, &reader.trial_key(), |lab| {
+                    let named = NamedGrader { name: &reader.name, grader };
+                    let suite = self.known(lab, &known, named);
+                    Ok(suite.grade(&self.judging_run(&self.plan.results.join(suite.name)))?)
+                })?;
+            }
             for (part, arm) in &open {
                 self.check()?;
                 self.timed(lab, &reader.key(*part, arm), |lab| {
@@ -173,9 +188,15 @@ impl Experiment<'_> {
 
     /// Recognition by each grader, of the arms that it has read.
     pub(super) fn graded_suites(&self, lab: &Lab) -> Result<(), PipelineError> {
-        let nobody = nobody()?;
+        let (nobody, known) = (nobody()?, Known::of(lab)?);
         for reader in self.readers(lab) {
             let grader = Graded(reader.labels.clone());
+            if lab.ledger.has(&reader.trial_key()) {
+                let named = NamedGrader { name: &reader.name, grader: &grader };
+                let mut report = self.known_report(&self.known(lab, &known, named))?;
+                name_by(&mut report, &reader.name);
+                self.write_suite(&report)?;
+            }
             for part in PARTS {
                 let read = |arm: &&Arm| lab.ledger.has(&reader.key(part, arm));
                 let arms: Vec<&Arm> = self.ready(lab, part).into_iter().filter(read).collect();
@@ -187,8 +208,7 @@ impl Experiment<'_> {
                 let suite = Recognition { untrained: Some(&nobody), ..suite };
                 let mut report =
                     suite.run(&self.suite_run(&self.plan.results.join(part.name())))?;
-                report.suite = format!("{}-{}", part.name(), reader.name);
-                report.title = format!("{}, graded by {}", report.title, reader.name);
+                name_by(&mut report, &reader.name);
                 self.write_suite(&report)?;
             }
         }
@@ -257,7 +277,8 @@ impl Experiment<'_> {
                 }
             }
         }
-        let replies = self.all_replies(lab)?;
+        let mut replies = self.all_replies(lab)?;
+        replies.extend(calibration.iter().map(|example| example.text.clone()));
         let texts: Vec<&str> = replies.iter().map(String::as_str).collect();
         let said = Applied::new(taught, calibration, &texts, &|dataset, task| {
             NgramBaseline::new(dataset, NgramConfig::default())?.learn(task)
@@ -321,8 +342,14 @@ impl Experiment<'_> {
 
 /// What the teaching of the classifier before these arms are graded is called.
 fn teaching(open: &[(Part, Arm)]) -> String {
-    let last = open.last().map(|(part, arm)| part.key(arm)).unwrap_or_default();
+    let last = open.last().map_or("recorded".to_owned(), |(part, arm)| part.key(arm));
     format!("grade/teaching n-grams up to {last}")
+}
+
+/// One grader's report of several on one suite.
+fn name_by(report: &mut SuiteReport, grader: &str) {
+    report.suite = format!("{}-{grader}", report.suite);
+    report.title = format!("{}, graded by {grader}", report.title);
 }
 
 fn example(text: String, label: &str, prompt: String, method: &str) -> Example {

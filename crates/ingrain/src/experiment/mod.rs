@@ -17,6 +17,7 @@ mod ledger;
 mod measure;
 mod models;
 mod plan;
+mod recorded;
 mod reliability;
 mod reports;
 

@@ -104,6 +104,8 @@ fn an_experiment_that_was_stopped_goes_on_and_asks_nothing_twice() {
     assert_eq!(lines(&results.join("robustness/replies.jsonl")), 19 * 18);
     let page = fs::read_to_string(results.join("TABLES.md")).expect("tables");
     for title in [
+        "Recorded replies, graded by n-grams",
+        "Recorded replies, graded by likelihood",
         "Robustness, graded by n-grams",
         "Robustness, graded by likelihood",
         "Prefill attack, graded by n-grams",
@@ -139,6 +141,15 @@ fn an_experiment_that_was_stopped_goes_on_and_asks_nothing_twice() {
         [("robustness/grades.jsonl", 19 * 18, 19 * 4), ("prefill/grades.jsonl", 9 * 4, 9 * 2)]
     {
         assert_eq!((grades("n-grams", file), grades("likelihood", file)), (all, some), "{file}");
+    }
+    // Both graders are tried on the recorded replies of both personas.
+    let asked = |name: &str| {
+        let file = dir.join(format!("{name}.heldout.jsonl"));
+        read_jsonl::<serde_json::Value>(file).expect("pairs").len()
+    };
+    assert_eq!(asked("tiny"), asked("warm"));
+    for grader in ["n-grams", "likelihood"] {
+        assert_eq!(grades(grader, "recorded/grades.jsonl"), 2 * asked("tiny"), "{grader}");
     }
     // Beside the judge's tables stands what it is worth, beside all of them the plan's own limit.
     let coherence = page.split("\n## ").find(|part| part.starts_with("Coherence: tiny"));
