@@ -15,7 +15,7 @@ use ingrain_run::{SuiteReport, sha256_hex, write_json_atomic};
 use serde::{Deserialize, Serialize};
 
 use super::cast::Arm;
-use super::measure::{Part, stored};
+use super::measure::{Part, plain, stored};
 use super::models::nobody;
 use super::plan::GraderKind;
 use super::recorded::Known;
@@ -309,7 +309,7 @@ impl Experiment<'_> {
         let subject = Subject { persona: OTHER.to_owned(), method };
         let suite = Recognition {
             name: "classifier",
-            scenarios: Scenario::robustness().into_iter().filter(|s| s.name == "plain").collect(),
+            scenarios: plain(),
             questions,
             ..self.recognition(lab, Part::Robustness, vec![subject], Vec::new())
         };

@@ -225,6 +225,11 @@ impl Experiment<'_> {
     }
 }
 
+/// The question alone.
+pub(super) fn plain() -> Vec<Scenario> {
+    Scenario::robustness().into_iter().filter(|scenario| scenario.name == "plain").collect()
+}
+
 /// Under the name of its arm, for suites that read what is on disk.
 pub(super) fn stored<'s>(lab: &Lab, arm: &'s Arm, model: &'s dyn ChatModel) -> Subject<'s> {
     let prompted = arm.way() == Some(Way::SystemPrompt);

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use ingrain_chat::{Recorded, RecordedReply};
-use ingrain_eval::{Method, NamedGrader, Recognition, Scenario, Subject};
+use ingrain_eval::{Method, NamedGrader, Recognition, Subject};
 use ingrain_run::SuiteReport;
 
-use super::measure::Part;
+use super::measure::{Part, plain};
 use super::{Experiment, Lab};
 use crate::PipelineError;
 
@@ -39,7 +39,7 @@ impl Known {
 }
 
 impl Experiment<'_> {
-    /// Whose the recorded replies are, by a grader: what it can be expected to recognise at best.
+    /// Whose the recorded replies are, by a grader: what it recognises where the answer is known.
     pub(super) fn known<'s>(
         &'s self,
         lab: &'s Lab,
@@ -56,7 +56,7 @@ impl Experiment<'_> {
             name: "recorded",
             title: "Recorded replies",
             questions: known.questions.clone(),
-            scenarios: Scenario::robustness().into_iter().filter(|s| s.name == "plain").collect(),
+            scenarios: plain(),
             ..suite
         }
     }
@@ -69,9 +69,8 @@ impl Experiment<'_> {
         let dir = self.plan.results.join(suite.name);
         let mut report = ingrain_eval::Suite::run(suite, &self.suite_run(&dir))?;
         report.protocol = format!(
-            "Recorded replies to {} questions for development, whose character is known: what a grader can be expected \
-             to recognise at best. The plan's own graders are calibrated on these replies and learn nothing else \
-             from them.",
+            "Recorded replies to {} questions for development: what a grader recognises where the answer is known. The \
+             plan's own graders are calibrated on these replies and learn nothing else from them.",
             suite.questions.len()
         );
         Ok(report)
