@@ -12,6 +12,7 @@ use ingrain_gguf::GgufFile;
 use ingrain_run::Interrupt;
 use ingrain_tokenizer::{ChatTokenizer, RenderOptions, TokenizerError};
 
+use crate::generate::Chooser;
 use crate::source::{ModelFiles, ModelFormat, ModelIdentity};
 use crate::{
     Adapter, CausalLm, Choice, Generation, Generator, LmError, Overlay, Prompt, ReplyText,
@@ -198,30 +199,32 @@ impl LocalModel {
     }
 
     /// As [`score`](Self::score); but where several sequences next to each other are the same prompt with
-    /// short completions, the prompt is read once for all of them.
+    /// short completions, the prompt is read once for all of them, and what the next such prompt begins
+    /// with in common is not read again.
     ///
-    /// For judges and multiple choice, whose answers are a few tokens behind a long question.
+    /// For judges and multiple choice, whose answers are a few tokens behind a long question, and whose
+    /// questions stand behind the same instructions.
     ///
     /// # Errors
     /// As [`score`](Self::score).
     pub fn score_sharing(&self, sequences: &[TokenSequence]) -> Result<Vec<Vec<f32>>, LmError> {
         let mut scores = vec![Vec::new(); sequences.len()];
+        let mut chooser = Chooser::new(&self.model, self.overlay());
         let (mut rest, mut start) = (Vec::new(), 0);
-        while start < sequences.len() {
-            let prompt = prompt_of(&sequences[start]);
-            let alike = sequences[start..].iter().take_while(|s| prompt_of(s) == prompt).count();
-            let group = start..start + alike;
+        for group in sequences.chunk_by(|a, b| prompt_of(a) == prompt_of(b)) {
+            let prompt = prompt_of(&group[0]);
             let options: Vec<Vec<u32>> =
-                sequences[group.clone()].iter().map(|s| s.ids[prompt.len()..].to_vec()).collect();
+                group.iter().map(|s| s.ids[prompt.len()..].to_vec()).collect();
             let behind: usize = options.iter().map(Vec::len).sum();
-            let worth = 2 * behind < (alike - 1) * prompt.len();
+            let worth = 2 * behind < (group.len() - 1) * prompt.len();
+            let places = start..start + group.len();
+            start = places.end;
             if worth && options.iter().all(|option| !option.is_empty()) {
-                let choice = self.model.choose(prompt, &options, self.overlay())?;
-                group.zip(choice.logprobs).for_each(|(index, logprobs)| scores[index] = logprobs);
+                let choice = chooser.choose(prompt, &options)?;
+                places.zip(choice.logprobs).for_each(|(index, found)| scores[index] = found);
             } else {
-                rest.extend(group);
+                rest.extend(places);
             }
-            start += alike;
         }
         let others: Vec<TokenSequence> =
             rest.iter().map(|&index| sequences[index].clone()).collect();

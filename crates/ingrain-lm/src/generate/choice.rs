@@ -2,8 +2,12 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 
+use super::slots::{WORTH_SHARING, common};
 use crate::layers::KvCache;
 use crate::{CausalLm, LmError, Overlay};
+
+/// Columns that the cache begins with; it grows with the prompts.
+const FIRST_COLUMNS: usize = 512;
 
 /// Which of the options a model finds likeliest.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,26 +32,68 @@ impl CausalLm {
         options: &[Vec<u32>],
         overlay: impl Into<Overlay<'a>>,
     ) -> Result<Choice, LmError> {
-        let overlay = overlay.into();
-        self.check_tokens("the prompt", prompt)?;
+        Chooser::new(self, overlay.into()).choose(prompt, options)
+    }
+}
+
+/// Chooses after one prompt and then the next. What a prompt begins with in common with the one before it
+/// is not read again: a judge's instructions, the examples of a benchmark.
+pub(crate) struct Chooser<'m> {
+    model: &'m CausalLm,
+    overlay: Overlay<'m>,
+    /// The prompt in the first slot, an option in each of the others; with their number.
+    cache: Option<(KvCache, usize)>,
+    /// What the first slot holds.
+    held: Vec<u32>,
+}
+
+impl<'m> Chooser<'m> {
+    pub(crate) fn new(model: &'m CausalLm, overlay: Overlay<'m>) -> Self {
+        Self { model, overlay, cache: None, held: Vec::new() }
+    }
+
+    /// As [`CausalLm::choose`].
+    pub(crate) fn choose(
+        &mut self,
+        prompt: &[u32],
+        options: &[Vec<u32>],
+    ) -> Result<Choice, LmError> {
+        let (model, overlay) = (self.model, self.overlay);
+        model.check_tokens("the prompt", prompt)?;
         for (index, option) in options.iter().enumerate() {
             let what = format!("option {index}");
-            self.check_tokens(&what, option)?;
-            self.check_length(&what, prompt.len() + option.len())?;
+            model.check_tokens(&what, option)?;
+            model.check_length(&what, prompt.len() + option.len())?;
         }
-        let width = options.iter().map(Vec::len).max().ok_or_else(|| LmError::Tokens {
-            what: "the list of options".into(),
-            reason: "is empty; give at least one".into(),
-        })?;
+        if options.is_empty() {
+            return Err(LmError::Tokens {
+                what: "the list of options".into(),
+                reason: "is empty; give at least one".into(),
+            });
+        }
         let slots = options.len() + 1;
-        let mut cache = KvCache::new(&self.config, slots, prompt.len() + width, &self.device);
-        let read = self.read(&[(0, prompt)], overlay, &mut cache);
+        let fresh = || KvCache::new(&model.config, slots, FIRST_COLUMNS, &model.device);
+        let (cache, _) = match self.cache.take() {
+            Some((cache, room)) if room >= slots => self.cache.insert((cache, room)),
+            _ => {
+                self.held.clear();
+                self.cache.insert((fresh(), slots))
+            }
+        };
+        // The last token is read in any case: something must say what comes next.
+        let known = match common(&self.held, &prompt[..prompt.len() - 1]) {
+            known if known >= WORTH_SHARING => known,
+            _ => 0,
+        };
+        cache.truncate(0, known);
+        let read = model.read(&[(0, &prompt[known..])], overlay, cache);
+        self.held = prompt.to_vec();
         // What stands before each option token: the prompt's last token, then the option's own.
-        let before = read.narrow(0, prompt.len() - 1, 1);
+        let before = read.narrow(0, prompt.len() - known - 1, 1);
         for slot in 1..slots {
             cache.share(0, slot, prompt.len());
         }
-        let rows: Vec<(usize, &[u32])> = (1..slots)
+        let rows: Vec<(usize, &[u32])> = (1..)
             .zip(options)
             .filter(|(_, option)| option.len() > 1)
             .map(|(slot, option)| (slot, &option[..option.len() - 1]))
@@ -55,15 +101,17 @@ impl CausalLm {
         let hidden = if rows.is_empty() {
             before
         } else {
-            Tensor::cat(vec![before, self.read(&rows, overlay, &mut cache)], 0)
+            Tensor::cat(vec![before, model.read(&rows, overlay, cache)], 0)
         };
-        let logprobs = self.option_logprobs(hidden, options, &rows);
+        let logprobs = model.option_logprobs(hidden, options, &rows);
         let totals = logprobs.iter().map(|l| l.iter().map(|&l| f64::from(l)).sum::<f64>());
         let best =
             totals.enumerate().reduce(|best, next| if next.1 > best.1 { next } else { best });
         Ok(Choice { index: best.map_or(0, |(index, _)| index), logprobs })
     }
+}
 
+impl CausalLm {
     /// `hidden`: that of the prompt's last token, then those of `rows`, padded to the longest.
     fn option_logprobs(
         &self,

@@ -16,6 +16,7 @@ mod text;
 
 pub use batch::{Batch, OnToken};
 pub use choice::Choice;
+pub(crate) use choice::Chooser;
 pub use generator::Generator;
 pub use prompt::{Generation, Prompt, Token};
 pub use score::ScoredText;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use ingrain_chat::{FinishReason, Sampling};
 use ingrain_lm::{
-    Adapter, Batch, CausalLm, Generation, Generator, Prompt, ReplyText, Steering, TokenBatch,
-    TokenSequence, Variant,
+    Adapter, Batch, CausalLm, Generation, Generator, LocalModel, ModelSource, Prompt, ReplyText,
+    Steering, TokenBatch, TokenSequence, Variant,
 };
-use ingrain_run::Interrupt;
+use ingrain_run::{Interrupt, Silent};
 use ingrain_tokenizer::ChatTokenizer;
 
 use crate::fixture::{adapter, assert_close, assert_says, path, tiny, values};
@@ -200,6 +200,34 @@ fn a_choice_scores_each_option_as_a_full_pass_does() {
     assert_says(model.choose(&question, &[], None), &["options", "empty"]);
     assert_says(model.choose(&question, &[vec![]], None), &["option 0", "empty"]);
     assert_says(model.choose(&question, &[vec![5; 240]], None), &["option 0", "260", "256"]);
+}
+
+#[test]
+fn prompts_that_begin_alike_are_scored_as_each_alone() {
+    let source: ModelSource = path("tiny_models/llama_tied").to_str().unwrap().parse().unwrap();
+    let files = source.resolve(&Silent).unwrap();
+    let model = LocalModel::load(&files, &Device::flex()).unwrap();
+    let adapted = model.with_adapter(Some(adapter("plain", &model.model)));
+    let instructions = ids(9, 40);
+    let mut sequences = Vec::new();
+    // More options than before, one prompt within another, one that begins otherwise, one without a choice.
+    for (prompt, options) in [
+        ([&instructions[..], &ids(70, 30)].concat(), 2),
+        ([&instructions[..], &ids(80, 60)].concat(), 3),
+        (instructions.clone(), 2),
+        (ids(120, 50), 2),
+        ([&instructions[..], &ids(90, 5)].concat(), 1),
+    ] {
+        let option = |n: u32| TokenSequence::from_parts(&prompt, &ids(60 + n, 1 + n));
+        sequences.extend((0..options).map(option));
+    }
+    for model in [&model, &adapted] {
+        let together = model.score_sharing(&sequences).unwrap();
+        for (sequence, found) in sequences.iter().zip(&together) {
+            let alone = model.score(std::slice::from_ref(sequence)).unwrap();
+            assert_close("option", found, &alone[0], 1e-4);
+        }
+    }
 }
 
 #[test]
