@@ -102,12 +102,7 @@ impl Observer for Terminal {
                 let (total, unit) = state.totals.get(stage).cloned().unwrap_or_default();
                 let bar = total.map_or_else(String::new, |total| bar(*done, total));
                 let seconds = state.started.map_or(0.0, |at| at.elapsed().as_secs_f64());
-                let rate = if *tokens > 0 && seconds > 0.0 {
-                    format!(", {:.0} tokens/s", *tokens as f64 / seconds)
-                } else {
-                    String::new()
-                };
-                let done = count(*done, &unit);
+                let (done, rate) = (count(*done, &unit), rate(*tokens, seconds));
                 self.rewrite(state, &format!("{bar}{done} {unit}{rate}"));
             }
             Event::Step { step, total, metrics, .. } => {
@@ -139,12 +134,11 @@ impl Observer for Terminal {
                     eprintln!("{stage}: finished earlier, reused");
                 } else {
                     let unit = state.totals.get(stage).map_or("", |(_, unit)| unit);
-                    let rate = if *tokens > 0 && *seconds > 0.0 {
-                        format!(", {tokens} tokens, {:.0} tokens/s", *tokens as f64 / seconds)
-                    } else {
-                        String::new()
+                    let made = match tokens {
+                        0 => String::new(),
+                        _ => format!(", {tokens} tokens{}", rate(*tokens, *seconds)),
                     };
-                    eprintln!("  done: {} {unit} in {seconds:.1} s{rate}", count(*done, unit));
+                    eprintln!("  done: {} {unit} in {seconds:.1} s{made}", count(*done, unit));
                 }
             }
             Event::Note { stage, message } => {
@@ -177,6 +171,14 @@ fn meter(event: &Event, totals: &HashMap<String, (Option<u64>, String)>) -> Stri
         line += &format!(", {} left", duration(*left));
     }
     line
+}
+
+/// Tokens a second, where it took long enough to be more than the reading of a file.
+fn rate(tokens: u64, seconds: f64) -> String {
+    match tokens > 0 && seconds >= 0.1 {
+        true => format!(", {:.0} tokens/s", tokens as f64 / seconds),
+        false => String::new(),
+    }
 }
 
 fn bar(done: u64, total: u64) -> String {
