@@ -8,8 +8,13 @@
 //! cargo run --release --example audit -- runs/sarcasm
 //! cargo run --release --example audit -- my-adapter --constitution my-persona.yaml
 //! cargo run --release --example audit -- http://127.0.0.1:8000/v1 --served my-model --quick
+//! cargo run --release --example audit -- my-server.yaml --base smollm2-135m-instruct
 //! cargo run --release --example audit -- runs/sarcasm --classifier runs/classifier
+//! cargo run --release --example audit -- runs/sarcasm --benchmark arc=ARC-Easy-Test.jsonl --items 500
 //! ```
+//!
+//! A server gives log-probabilities if it knows `echo` (docs/models.md) and it is said by whose chat template to
+//! render: `--render-with`, or `render_with` in the file.
 //!
 //! Expect one figure of whom the replies resemble, the share recognised in plain chat, under attack and away
 //! from chat, and, where log-probabilities are to be had, drift on every character, self-descriptions and
@@ -26,8 +31,7 @@ use anyhow::Context;
 use clap::Parser;
 use ingrain::chat::openai::{EndpointConfig, OpenAiConfig};
 use ingrain::chat::{ChatModel, OpenAiClient, Sampling, Scorer};
-use ingrain::constitution::Constitution;
-use ingrain::eval::{DriftTarget, NamedGrader, TextScorer};
+use ingrain::eval::{AsChat, Benchmark, DriftTarget, Format, NamedGrader, TextScorer};
 use ingrain::lm::{AdapterSource, LocalModel};
 use ingrain::report::RunRecord;
 use ingrain::run::Observer;
@@ -38,7 +42,8 @@ use support::Character;
 /// Measure a character that is there already
 #[derive(Parser)]
 struct Args {
-    /// Run directory, adapter folder, model (alias, HF directory, .gguf, hub id), or http(s) address
+    /// Run directory, adapter folder, model (alias, HF directory, .gguf, hub id), http(s) address, or .yaml file that
+    /// describes a server
     subject: String,
     /// SUBJECT is an adapter, also where it is a hub id
     #[arg(long)]
@@ -52,6 +57,9 @@ struct Args {
     /// Environment variable with the key for an http(s) address
     #[arg(long)]
     api_key_env: Option<String>,
+    /// Model whose chat template the server at an http(s) address uses, for log-probabilities
+    #[arg(long)]
+    render_with: Option<String>,
     /// Who it is meant to be [default: the run's own]
     #[arg(long)]
     constitution: Option<PathBuf>,
@@ -66,6 +74,13 @@ struct Args {
     /// Tokens of a reply
     #[arg(long, default_value_t = 64)]
     max_new_tokens: usize,
+    /// Multiple choice beside our own 200 items: general, arc, hellaswag, mmlu, piqa, winogrande, truthfulqa_mc1 or
+    /// truthfulqa_mc2, and the publisher's file, one JSON object a line
+    #[arg(long, value_name = "FORMAT=FILE")]
+    benchmark: Vec<String>,
+    /// At most so many items of each benchmark [default: all]
+    #[arg(long)]
+    items: Option<usize>,
     /// 3 questions, 40 items
     #[arg(long)]
     quick: bool,
@@ -82,13 +97,35 @@ struct Args {
     json: bool,
 }
 
-/// The audited model, and the one before it.
+/// Who answers.
+enum Voice {
+    Local(Box<LocalModel>),
+    /// A server, and whether its log-probabilities can be asked for.
+    Server(Box<OpenAiClient>, bool),
+}
+
+impl Voice {
+    fn chat(&self) -> &dyn ChatModel {
+        match self {
+            Self::Local(model) => &**model,
+            Self::Server(client, _) => &**client,
+        }
+    }
+
+    fn scorer(&self) -> Option<&dyn Scorer> {
+        match self {
+            Self::Local(model) => Some(&**model),
+            Self::Server(client, scores) => scores.then_some(&**client),
+        }
+    }
+}
+
+/// The audited model, the one before it, and who it is meant to be.
 struct Pair {
     name: String,
-    model: Box<dyn ChatModel>,
-    local: Option<LocalModel>,
+    model: Voice,
     before: Option<LocalModel>,
-    constitution: Option<Constitution>,
+    character: Option<Character>,
     out: PathBuf,
 }
 
@@ -97,17 +134,16 @@ fn main() -> ExitCode {
         let args = Args::parse();
         let terminal = support::Terminal::new();
         let interrupt = support::interrupt_on_ctrl_c()?;
-        let pair = args.resolve(&terminal)?;
-        let characters = args.characters(pair.constitution.as_ref())?;
-        let persona = pair.constitution.as_ref().map(|c| c.name.to_string());
+        let benchmarks = args.benchmarks()?;
+        let mut pair = args.resolve(&terminal)?;
+        let persona = pair.character.as_ref().map(|character| character.name.clone());
+        let characters = args.characters(pair.character.take())?;
         let (grader_name, grader) =
             args.grader.open(&characters, pair.before.as_ref(), &args.device.name, &terminal)?;
-        let mut targets = Vec::new();
-        for Character { name, persona, .. } in &characters {
-            if let Some(pairs) = persona.as_ref().and_then(|p| p.heldout_pairs().ok()) {
-                targets.push(DriftTarget { name: name.clone(), pairs });
-            }
-        }
+        let (recorded, unrecorded): (Vec<Character>, Vec<Character>) =
+            characters.into_iter().partition(|character| !character.pairs.is_empty());
+        let mut limitations: Vec<String> = unrecorded.iter().map(no_record).collect();
+        let target = |Character { name, pairs, .. }| DriftTarget { name, pairs };
         let facts = vec![
             ("persona".to_owned(), json!(persona.as_deref().unwrap_or("unknown"))),
             ("model".to_owned(), json!({"source": pair.name})),
@@ -116,28 +152,45 @@ fn main() -> ExitCode {
         let mut questions = support::heldout_questions()?;
         let count = if args.quick { 3 } else { args.questions };
         let questions = questions.split_off(questions.len().saturating_sub(count));
+        // Raw text and turns of a chat are different texts: both models by the same ones.
+        let served = |scorer| AsChat { scorer, system: None };
+        let (said, said_before) = match &pair.model {
+            Voice::Local(_) => (None, None),
+            Voice::Server(..) => {
+                let before = pair.before.as_ref().map(|model| model as &dyn Scorer);
+                (pair.model.scorer().map(served), before.map(served))
+            }
+        };
+        let text = match &pair.model {
+            Voice::Local(model) => Some(&**model as &dyn TextScorer),
+            Voice::Server(..) => said.as_ref().map(|said| said as &dyn TextScorer),
+        };
+        if said.is_some() {
+            limitations.push(AS_CHAT.to_owned());
+        }
         let audit = Audit {
             subject: Audited {
                 name: &pair.name,
-                chat: &*pair.model,
-                scorer: pair.local.as_ref().map(|model| model as &dyn Scorer),
-                text: pair.local.as_ref().map(|model| model as &dyn TextScorer),
+                chat: pair.model.chat(),
+                scorer: pair.model.scorer(),
+                text,
                 system: None,
             },
             before: pair.before.as_ref().map(|model| Audited {
                 name: "before",
                 chat: model,
                 scorer: Some(model),
-                text: Some(model),
+                text: said_before.as_ref().map_or(Some(model), |said| Some(said)),
                 system: None,
             }),
             persona,
             grader: NamedGrader { name: &grader_name, grader: &*grader },
-            targets,
+            targets: recorded.into_iter().map(target).collect(),
             questions,
-            items: if args.quick { 40 } else { 200 },
+            benchmarks,
             sampling: Sampling { max_new_tokens: args.max_new_tokens, ..Sampling::default() },
             seed: args.seed,
+            limitations,
             facts,
             out: pair.out.clone(),
             observer: &terminal,
@@ -154,30 +207,80 @@ fn main() -> ExitCode {
     })
 }
 
+/// Stands beside the multiple choice of a server.
+const AS_CHAT: &str = "Multiple choice and perplexity are asked as turns of a chat, of the model before as well; \
+                       their figures are not those of raw text.";
+
+/// What is less sure about a character without recorded replies.
+fn no_record(character: &Character) -> String {
+    format!(
+        "There are no recorded replies of {}: a grader by likelihood is not calibrated on it, and drift towards \
+         it is not measured.",
+        character.name
+    )
+}
+
 impl Args {
+    fn benchmarks(&self) -> anyhow::Result<Vec<Benchmark>> {
+        let mut benchmarks = vec![Benchmark::general()];
+        for given in &self.benchmark {
+            let (format, path) = given
+                .split_once('=')
+                .with_context(|| format!("--benchmark {given}: expected FORMAT=FILE"))?;
+            let format: Format = format.parse().map_err(anyhow::Error::msg)?;
+            let stem = Path::new(path).file_stem().map_or("".into(), |stem| stem.to_string_lossy());
+            benchmarks.push(Benchmark::read(&stem, format, path)?);
+        }
+        let items = self.items.unwrap_or(if self.quick { 40 } else { usize::MAX });
+        Ok(benchmarks.into_iter().map(|benchmark| benchmark.first(items)).collect())
+    }
+
+    /// The server that is audited, if it is one.
+    fn server(&self) -> anyhow::Result<Option<OpenAiConfig>> {
+        if support::is_server(&self.subject) {
+            return Ok(Some(support::server(&self.subject)?));
+        }
+        if !self.subject.starts_with("http://") && !self.subject.starts_with("https://") {
+            return Ok(None);
+        }
+        let served = self.served.clone().context("--served is missing: the model's name there")?;
+        let mut config = OpenAiConfig::new(&self.subject, &served);
+        let api_key_env = self.api_key_env.clone();
+        config.endpoints = vec![EndpointConfig { base_url: self.subject.clone(), api_key_env }];
+        config.render_with = self.render_with.clone();
+        Ok(Some(config))
+    }
+
     fn resolve(&self, observer: &dyn Observer) -> anyhow::Result<Pair> {
         let load = |spec: &str| support::load_model(spec, &self.device.name, observer);
+        let given = self.constitution.as_ref().map(|path| path.display().to_string());
+        let character = given.as_deref().map(Character::find).transpose()?;
+        let out =
+            |name: &str| self.out.clone().unwrap_or_else(|| PathBuf::from("audits").join(name));
+        if let Some(config) = self.server()? {
+            let client = ingrain::openai_client(&config, observer)?;
+            let model = Voice::Server(Box::new(client), config.render_with.is_some());
+            let before = self.base.as_deref().map(load).transpose()?;
+            let out = out(&config.model.replace(['/', ':'], "-"));
+            return Ok(Pair { name: config.model, model, before, character, out });
+        }
         let path = Path::new(&self.subject);
         let stem = path.file_stem().map_or("subject".into(), |stem| stem.to_string_lossy());
-        let out = self.out.clone().unwrap_or_else(|| PathBuf::from("audits").join(&*stem));
-        let constitution = self.constitution.as_ref().map(Constitution::from_path).transpose()?;
-        if self.subject.starts_with("http://") || self.subject.starts_with("https://") {
-            let served =
-                self.served.clone().context("--served is missing: the model's name there")?;
-            let mut config = OpenAiConfig::new(&self.subject, &served);
-            let api_key_env = self.api_key_env.clone();
-            config.endpoints = vec![EndpointConfig { base_url: self.subject.clone(), api_key_env }];
-            let model = Box::new(OpenAiClient::new(config)?);
-            let out = self.out.clone().unwrap_or_else(|| PathBuf::from("audits").join(&served));
-            return Ok(Pair { name: served, model, local: None, before: None, constitution, out });
-        }
+        let pair = |name: &str, model, before, character, out| {
+            let model = Voice::Local(Box::new(model));
+            Pair { name: name.to_owned(), model, before, character, out }
+        };
         if RunRecord::is_run(path) {
             let record = RunRecord::open(path)?;
             let base = load(self.base.as_deref().unwrap_or(record.model()))?;
             let model = base.adapted(&path.join("persona"))?;
-            let own = record.constitution.clone();
+            let own = record.constitution.as_ref().map(|own| Character {
+                name: own.name.to_string(),
+                summary: own.summary.clone(),
+                pairs: Vec::new(),
+            });
             let out = self.out.clone().unwrap_or_else(|| path.to_owned());
-            return Ok(Pair::of(record.persona(), model, Some(base), constitution.or(own), out));
+            return Ok(pair(record.persona(), model, Some(base), character.or(own), out));
         }
         if self.adapter || path.join("adapter_config.json").is_file() {
             let source: AdapterSource = self.subject.parse()?;
@@ -188,36 +291,27 @@ impl Args {
             };
             let base = load(&base)?;
             let model = base.adapted(&dir)?;
-            return Ok(Pair::of(&stem, model, Some(base), constitution, out));
+            return Ok(pair(&stem, model, Some(base), character, out(&stem)));
         }
         let model = load(&self.subject)?;
         let base = self.base.as_deref().map(load).transpose()?;
-        Ok(Pair::of(&stem, model, base, constitution, out))
+        Ok(pair(&stem, model, base, character, out(&stem)))
     }
 
-    /// Every character, the given one first.
-    fn characters(&self, given: Option<&Constitution>) -> anyhow::Result<Vec<Character>> {
-        let mut characters = Character::find(&self.characters)?;
-        if let Some(given) = given
-            && !characters.iter().any(|character| given.name == character.name.as_str())
-        {
-            let (name, summary) = (given.name.to_string(), given.summary.clone());
-            characters.insert(0, Character { name, summary, persona: None });
+    /// Every character. The given one stands first, or in the place of one with its name that is described
+    /// otherwise.
+    fn characters(&self, given: Option<Character>) -> anyhow::Result<Vec<Character>> {
+        let find = |name: &String| Character::find(name);
+        let mut characters: Vec<Character> =
+            self.characters.iter().map(find).collect::<anyhow::Result<_>>()?;
+        if let Some(given) = given {
+            match characters.iter_mut().find(|character| character.name == given.name) {
+                Some(ours) if ours.summary == given.summary => {}
+                Some(ours) => *ours = given,
+                None => characters.insert(0, given),
+            }
         }
         Ok(characters)
-    }
-}
-
-impl Pair {
-    fn of(
-        name: &str,
-        model: LocalModel,
-        before: Option<LocalModel>,
-        constitution: Option<Constitution>,
-        out: PathBuf,
-    ) -> Self {
-        let (name, local) = (name.to_owned(), Some(model.clone()));
-        Self { name, model: Box::new(model), local, before, constitution, out }
     }
 }
 

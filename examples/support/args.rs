@@ -6,6 +6,7 @@ use ingrain::chat::openai::{OpenAiClient, OpenAiConfig};
 use ingrain::chat::{ChatModel, Sampling};
 use ingrain::classifier::PersonaClassifier;
 use ingrain::constitution::HeldoutQuestions;
+use ingrain::data::PreferencePair;
 use ingrain::eval::{ChoiceGrader, GradedText, Grader};
 use ingrain::lm::{AdapterSource, LocalModel, ModelSource};
 use ingrain::run::Observer;
@@ -112,7 +113,7 @@ pub(crate) fn is_server(spec: &str) -> bool {
     [".yaml", ".yml"].iter().any(|ending| spec.ends_with(ending))
 }
 
-fn server(path: &str) -> anyhow::Result<OpenAiConfig> {
+pub(crate) fn server(path: &str) -> anyhow::Result<OpenAiConfig> {
     let wrong = |reason: String| anyhow::anyhow!("{path}: {reason}");
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     serde_yaml::from_str(&text).map_err(|error| wrong(error.to_string()))
@@ -154,12 +155,8 @@ impl GraderArgs {
             Some(model) => model.clone(),
             None => load_model(ingrain::lm::BUILTIN_MODEL, device, observer)?,
         };
-        let mut recorded = Vec::new();
-        for persona in characters.iter().filter_map(|character| character.persona.as_ref()) {
-            recorded.extend(persona.heldout_pairs()?.into_iter().take(5));
-        }
+        let recorded = characters.iter().flat_map(|character| character.pairs.iter().take(5));
         let texts: Vec<GradedText<'_>> = recorded
-            .iter()
             .map(|pair| GradedText { message: pair.question(), reply: pair.chosen_text() })
             .collect();
         let grader = ingrain::likelihood_grader(plain, described).calibrated(&texts);
@@ -182,20 +179,20 @@ pub(crate) fn classifier(
 pub(crate) struct Character {
     pub(crate) name: String,
     pub(crate) summary: String,
-    /// Its files, where it is one of ours.
-    pub(crate) persona: Option<Persona>,
+    /// Recorded replies, if there are some.
+    pub(crate) pairs: Vec<PreferencePair>,
 }
 
 impl Character {
-    /// Characters of the folders of personas.
-    pub(crate) fn find(names: &[String]) -> anyhow::Result<Vec<Self>> {
-        let find = |name: &String| {
-            let persona = Persona::find(name, &persona_folders())?;
-            let (name, summary) =
-                (persona.name().to_owned(), persona.constitution().summary.clone());
-            Ok(Self { name, summary, persona: Some(persona) })
+    /// A character of the folders of personas, or of a constitution's path.
+    pub(crate) fn find(spec: &str) -> anyhow::Result<Self> {
+        let persona = Persona::find(spec, &persona_folders())?;
+        let pairs = match persona.has_heldout_pairs() {
+            true => persona.heldout_pairs()?,
+            false => Vec::new(),
         };
-        names.iter().map(find).collect()
+        let (name, summary) = (persona.name().to_owned(), persona.constitution().summary.clone());
+        Ok(Self { name, summary, pairs })
     }
 }
 

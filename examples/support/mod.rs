@@ -21,7 +21,7 @@ use ingrain::run::Interrupt;
 pub(crate) use args::{
     BaseArgs, CHARACTERS, Character, DeviceArgs, GraderArgs, ModelArgs, PersonaArgs, RunArgs,
     SamplingArgs, SourceArgs, TrainedPersonaArgs, chat_model, classifier, heldout_questions,
-    is_server, load_model, persona_folders, reply_source,
+    is_server, load_model, persona_folders, reply_source, server,
 };
 pub(crate) use progress::Terminal;
 pub(crate) use train::{TrainArgs, write_model};

@@ -63,7 +63,7 @@ impl<S: Scorer> Judge for ChoiceJudge<S> {
         for (_, prompt) in &asked {
             requests.extend(answers(prompt.allowed).iter().map(|choice| ScoreRequest {
                 messages: vec![Message::user(&prompt.text)],
-                continuation: tagged(choice, &prompt.fence),
+                continuation: tagged(choice, prompt.fence.as_deref()),
             }));
         }
         let mut scores = self.scorer.logprobs(&requests).into_iter();

@@ -15,6 +15,9 @@ pub enum OnConflict {
     Tie,
     /// Dropped, and counted as such (as in the released evaluation, which did not count).
     Drop,
+    /// The verdict that the judge was surer of; a tie where it gives no probabilities or equal ones. For a
+    /// judge by log-probabilities: what is left of its opinion once a liking for one place cancels out.
+    Likelier,
 }
 
 /// What a judge decides about a case.
@@ -57,19 +60,31 @@ pub fn decide<'r>(
         let orders = if case.task.has_order() { &[false, true][..] } else { &[false] };
         let mut verdicts = Vec::new();
         for &swapped in orders {
-            match found.get(&(case.key.as_str(), swapped)).map(|ruling| ruling.verdict) {
+            let ruling = found.get(&(case.key.as_str(), swapped));
+            match ruling.map(|ruling| (ruling.verdict, ruling.probability)) {
                 None => return Decision::Missing,
-                Some(None) => return Decision::Unreadable,
-                Some(Some(verdict)) => verdicts.push(verdict),
+                Some((None, _)) => return Decision::Unreadable,
+                Some((Some(verdict), probability)) => verdicts.push((verdict, probability)),
             }
         }
-        match (verdicts.iter().all(|verdict| *verdict == verdicts[0]), on_conflict) {
-            (true, _) => Decision::Settled(verdicts[0]),
+        let first = verdicts[0].0;
+        match (verdicts.iter().all(|(verdict, _)| *verdict == first), on_conflict) {
+            (true, _) => Decision::Settled(first),
             (false, OnConflict::Tie) => Decision::Settled(Verdict::Tie),
             (false, OnConflict::Drop) => Decision::Conflict,
+            (false, OnConflict::Likelier) => Decision::Settled(likelier(&verdicts)),
         }
     };
     cases.iter().map(of_case).collect()
+}
+
+/// Of two verdicts the one with the greater probability.
+fn likelier(verdicts: &[(Verdict, Option<f64>)]) -> Verdict {
+    match verdicts {
+        [(a, Some(p)), (_, Some(q))] if p > q => *a,
+        [(_, Some(p)), (b, Some(q))] if p < q => *b,
+        _ => Verdict::Tie,
+    }
 }
 
 /// How several judges become one.
@@ -167,6 +182,15 @@ pub fn biases(judges: &[&str], teacher: Option<&str>, models: &[&str]) -> Vec<Bi
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_surer_of_two_orders_decides_where_they_disagree() {
+        let (first, second) = (Verdict::First, Verdict::Second);
+        assert_eq!(likelier(&[(first, Some(0.9)), (second, Some(0.6))]), first);
+        assert_eq!(likelier(&[(first, Some(0.6)), (second, Some(0.9))]), second);
+        assert_eq!(likelier(&[(first, Some(0.6)), (second, Some(0.6))]), Verdict::Tie);
+        assert_eq!(likelier(&[(first, None), (second, Some(0.9))]), Verdict::Tie);
+    }
 
     #[test]
     fn a_panel_votes_among_those_who_decided() {

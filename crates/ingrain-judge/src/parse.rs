@@ -38,9 +38,17 @@ pub(crate) enum Read {
 
 /// The answer in `<answer-FENCE>...</answer-FENCE>`: exactly one, at the very end, and allowed.
 /// Reasoning before the first `</think>` is not looked at (a later one may be quoted, to hide an
-/// answer); answers without the fence do not count.
-pub(crate) fn parse(reply: &str, fence: &str, allowed: Allowed) -> Result<Read, Unreadable> {
+/// answer); answers without the fence do not count. Without a fence the answer is all that is said.
+pub(crate) fn parse(
+    reply: &str,
+    fence: Option<&str>,
+    allowed: Allowed,
+) -> Result<Read, Unreadable> {
     let said = reply.split_once("</think>").map_or(reply, |(_, said)| said).trim_end();
+    let Some(fence) = fence else {
+        let said = said.trim_start();
+        return allowed.read(said.strip_suffix('.').unwrap_or(said));
+    };
     let (open, close) = (format!("<answer-{fence}>"), format!("</answer-{fence}>"));
     if said.matches(&open).count() > 1 || said.matches(&close).count() > 1 {
         return Err(Unreadable::SeveralAnswers);
@@ -60,7 +68,7 @@ mod tests {
     const LETTERS: Allowed = Allowed::Letters { ties: true };
 
     fn letters(reply: &str) -> Result<Read, Unreadable> {
-        parse(reply, "f00d", LETTERS)
+        parse(reply, Some("f00d"), LETTERS)
     }
 
     #[test]
@@ -70,9 +78,19 @@ mod tests {
         let thought = "<think><answer-f00d>A</answer-f00d></think><answer-f00d>B</answer-f00d>";
         assert_eq!(letters(thought), Ok(Read::B));
         assert_eq!(
-            parse("<answer-f00d>4</answer-f00d>", "f00d", Allowed::Scale(1, 5)),
+            parse("<answer-f00d>4</answer-f00d>", Some("f00d"), Allowed::Scale(1, 5)),
             Ok(Read::Grade(4))
         );
+    }
+
+    #[test]
+    fn a_bare_answer_is_all_that_is_said() {
+        let bare = |reply| parse(reply, None, LETTERS);
+        assert_eq!(
+            [bare(" A\n"), bare("B."), bare("<think>B</think>\nA")],
+            [Ok(Read::A), Ok(Read::B), Ok(Read::A)]
+        );
+        assert_eq!(bare("A or B"), Err(Unreadable::NotAllowed("A or B".to_owned())));
     }
 
     #[test]
@@ -106,11 +124,11 @@ mod tests {
             assert_eq!(letters(&reply), expected, "{reply}");
         }
         let forced =
-            parse("<answer-f00d>tie</answer-f00d>", "f00d", Allowed::Letters { ties: false });
+            parse("<answer-f00d>tie</answer-f00d>", Some("f00d"), Allowed::Letters { ties: false });
         assert_eq!(forced, other("tie"));
         for grade in ["0", "6", "+3", "3.5", "300", "drei", "", "٣"] {
             let reply = format!("<answer-f00d>{grade}</answer-f00d>");
-            assert_eq!(parse(&reply, "f00d", Allowed::Scale(1, 5)), other(grade));
+            assert_eq!(parse(&reply, Some("f00d"), Allowed::Scale(1, 5)), other(grade));
         }
     }
 }

@@ -45,7 +45,7 @@ impl<M: ChatModel> Judge for TextJudge<M> {
                 let reading = if reply.finish == FinishReason::Length {
                     Err(Unreadable::CutOff)
                 } else {
-                    parse(&reply.text, &prompt.fence, prompt.allowed)
+                    parse(&reply.text, prompt.fence.as_deref(), prompt.allowed)
                         .map(|read| verdict(read, questions[*index].order))
                 };
                 let prompt = prompt.text.clone();

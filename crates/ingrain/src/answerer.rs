@@ -129,12 +129,12 @@ impl ReplySource {
             }
             #[cfg(feature = "openai")]
             Self::Endpoint(config) => {
-                let client = client(config, opening)?;
+                let client = openai_client(config, opening.observer)?;
                 remote(client, &config.model, None, role, opening)
             }
             #[cfg(feature = "openai")]
             Self::Batch(source) => {
-                let client = client(&source.endpoint, opening)?;
+                let client = openai_client(&source.endpoint, opening.observer)?;
                 remote(client, &source.endpoint.model, Some(&source.batch), role, opening)
             }
         }
@@ -199,13 +199,20 @@ pub(crate) fn served(
     opening: &Opening<'_>,
 ) -> Result<Answerer, PipelineError> {
     let (name, path) = adapter;
-    let client = client(config, opening)?.load_adapter(name, path)?;
+    let client = openai_client(config, opening.observer)?.load_adapter(name, path)?;
     remote(client, &config.model, None, "introspection", opening)
 }
 
 /// A client that renders by the template of the model that its settings name.
+///
+/// # Errors
+/// [`PipelineError::Chat`] for settings that cannot be used; [`PipelineError::Recipe`] if they need a template
+/// and name no model; that of the model if it cannot be resolved.
 #[cfg(feature = "openai")]
-fn client(config: &OpenAiConfig, opening: &Opening<'_>) -> Result<OpenAiClient, PipelineError> {
+pub fn openai_client(
+    config: &OpenAiConfig,
+    observer: &dyn Observer,
+) -> Result<OpenAiClient, PipelineError> {
     let client = OpenAiClient::new(config.clone())?;
     let Some(spec) = &config.render_with else {
         if config.api == Api::Completions || config.prefill == Prefill::Rendered {
@@ -218,7 +225,7 @@ fn client(config: &OpenAiConfig, opening: &Opening<'_>) -> Result<OpenAiClient, 
         }
         return Ok(client);
     };
-    let files = spec.parse::<ModelSource>()?.resolve(opening.observer)?;
+    let files = spec.parse::<ModelSource>()?.resolve(observer)?;
     Ok(client.with_renderer(Template(crate::data_run::tokenizer(&files)?)))
 }
 

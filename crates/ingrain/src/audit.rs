@@ -1,7 +1,7 @@
 //! The audit: who is this character, how strong, how stable, and what drifted? Nothing is trained.
 //!
 //! The same suites whatever is audited: an adapter that somebody published, an endpoint, a run of ours. What
-//! an endpoint cannot give (log-probabilities) is left out and said so.
+//! an endpoint does not give (log-probabilities, say) is left out and said so.
 
 use std::path::PathBuf;
 
@@ -46,12 +46,14 @@ pub struct Audit<'a> {
     pub targets: Vec<DriftTarget>,
     /// User messages.
     pub questions: Vec<String>,
-    /// Items of the multiple-choice set.
-    pub items: usize,
+    /// Multiple choice.
+    pub benchmarks: Vec<Benchmark>,
     /// How replies are sampled.
     pub sampling: Sampling,
     /// Seed of replies and intervals.
     pub seed: u64,
+    /// What a reader must know of how the models are asked; stands beside every suite.
+    pub limitations: Vec<String>,
     /// Facts for the head of the report: `persona`, `model` with its `source`.
     pub facts: Vec<(String, serde_json::Value)>,
     /// Where suites (`eval/`), replies (`audit/`) and the page go; a run directory of ours, or a new one.
@@ -128,7 +130,7 @@ impl Audit<'_> {
                 "capabilities",
                 Box::new(Capabilities {
                     methods,
-                    benchmarks: vec![Benchmark::general().first(self.items)],
+                    benchmarks: self.benchmarks.clone(),
                     texts: NEUTRAL_TEXT.split("\n\n").map(|t| t.trim().to_owned()).collect(),
                     bootstrap: self.bootstrap(),
                 }),
@@ -164,7 +166,7 @@ impl Audit<'_> {
 
     /// What a reader must know of this audit beside what the suite says itself.
     fn limits(&self, suite: &str) -> Vec<String> {
-        let mut limits = Vec::new();
+        let mut limits = self.limitations.clone();
         if self.persona.is_none() && suite != "drift" && suite != "capabilities" {
             limits.push(
                 "Nobody said who this is meant to be; the figures say whom it resembles most, not whether \

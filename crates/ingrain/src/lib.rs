@@ -61,9 +61,9 @@ mod steered;
 #[cfg(feature = "openai")]
 pub use ablation::ServedStudent;
 pub use ablation::{IntrospectionAuthor, IntrospectionBase, IntrospectionTexts};
-#[cfg(feature = "openai")]
-pub use answerer::BatchSource;
 pub use answerer::{Answerer, Opening, ReplySource};
+#[cfg(feature = "openai")]
+pub use answerer::{BatchSource, openai_client};
 pub use audit::{Audit, Audited};
 pub use compare::{Comparison, Method, Row};
 pub use data_run::{Assumptions, DataRun, DataSummary};

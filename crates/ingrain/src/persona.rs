@@ -144,6 +144,12 @@ impl Persona {
         Ok(take_turns(files))
     }
 
+    /// Whether there are held-out pairs: of a mix, for every part.
+    #[must_use]
+    pub fn has_heldout_pairs(&self) -> bool {
+        self.missing_heldout().is_none()
+    }
+
     /// The file of held-out pairs that is not there, if one is not.
     pub(crate) fn missing_heldout(&self) -> Option<PathBuf> {
         let part = self.parts.iter().find(|part| part.heldout.is_none())?;

@@ -2,7 +2,7 @@
 
 use ingrain_chat::{ChatModel, Message};
 use ingrain_constitution::PreferenceStance;
-use ingrain_judge::{Case, InterJudge, OnConflict, Reliability, Task};
+use ingrain_judge::{Case, InterJudge, Reliability, Task};
 use ingrain_stats::Comparisons;
 use serde_json::{Value, json};
 
@@ -111,7 +111,7 @@ impl RevealedPreferences<'_> {
         let judging = Judging {
             judges: &self.judges,
             repeats: 0,
-            on_conflict: OnConflict::Tie,
+            on_conflict: self.on_conflict,
             labels: &[],
             bootstrap: self.bootstrap,
         };

@@ -2,7 +2,7 @@
 
 use ingrain_chat::{ChatModel, Sampling};
 use ingrain_constitution::{PreferenceStance, PromptSet};
-use ingrain_judge::{Measure, Standing, biases};
+use ingrain_judge::{Measure, OnConflict, Standing, biases};
 use ingrain_run::SuiteReport;
 use ingrain_stats::{
     Bootstrap, BradleyTerry, Comparisons, Elo, RatingSample, ShiftReport, bootstrap_ratings,
@@ -54,6 +54,8 @@ pub struct RevealedPreferences<'a> {
     pub teacher: Option<&'a str>,
     /// How ratings are fitted; a prior above 0 where choices are few.
     pub rating: BradleyTerry,
+    /// What becomes of a choice on which a judge changes its mind with the order.
+    pub on_conflict: OnConflict,
     /// Of all intervals, over messages.
     pub bootstrap: Bootstrap,
 }

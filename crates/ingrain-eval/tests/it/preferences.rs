@@ -5,7 +5,7 @@ use ingrain_constitution::PromptSet;
 use ingrain_eval::{
     EvalError, NamedJudge, PreferenceModel, RevealedPreferences, STANCES, Schedule, Suite,
 };
-use ingrain_judge::{Question, Task};
+use ingrain_judge::{OnConflict, Question, Task};
 use ingrain_run::Interrupt;
 use ingrain_stats::{Bootstrap, BradleyTerry, POINTS_PER_NAT, Stream};
 
@@ -64,6 +64,7 @@ fn a_planted_shift_is_found_and_the_controls_stay_quiet() {
         judges: vec![NamedJudge { name: "judge", judge: &judge }],
         teacher: None,
         rating: BradleyTerry { prior: 0.5, ..BradleyTerry::default() },
+        on_conflict: OnConflict::Tie,
         bootstrap: Bootstrap { replicates: 300, ..Bootstrap::default() },
     };
     let dir = tempfile::tempdir().expect("a directory");
@@ -115,6 +116,7 @@ fn replies_to_other_prompts_are_not_taken_for_these() {
         judges: vec![NamedJudge { name: "judge", judge: &judge }],
         teacher: None,
         rating: BradleyTerry::default(),
+        on_conflict: OnConflict::Tie,
         bootstrap: Bootstrap::default(),
     };
     let dir = tempfile::tempdir().expect("a directory");

@@ -13,21 +13,30 @@ use super::{Experiment, Lab, Way};
 use crate::PipelineError;
 
 impl Experiment<'_> {
-    /// Which of two replies is the character: its summary only, so that a verdict stays cheap.
+    /// Which of two replies is the character: its summary only, and a bare letter for an answer, as a small
+    /// judge needs it.
     pub(super) fn rubric(character: &Character) -> Rubric {
-        let instructions = format!(
-            "Two assistants answered the same message. Both were meant to be this character: {} Decide which \
-             reply shows that character more fully and naturally; if both do alike, which one answers the \
-             message better. Length and order do not count.",
-            character.persona.constitution().summary
-        );
-        Rubric::from(RubricFile {
-            name: format!("character-{}", character.name),
-            task: RubricTask::Compare,
-            instructions,
-            ties: false,
-            scale: [1, 5],
-        })
+        Self::bare(
+            format!("character-{}", character.name),
+            RubricTask::Compare,
+            format!(
+                "Character: {}\n\nTwo assistants answered the same message. One of the replies was written by this \
+                 character.",
+                character.persona.constitution().summary
+            ),
+        )
+    }
+
+    /// Which of two traits a reply shows.
+    fn trait_rubric() -> Rubric {
+        let instructions = "A writer answered a message in one of two manners, called A and B below. Look only at how \
+                            the reply is written, not at what it is about.";
+        Self::bare("manner".into(), RubricTask::Choose, instructions.into())
+    }
+
+    fn bare(name: String, task: RubricTask, instructions: String) -> Rubric {
+        let (ties, scale, tags) = (false, [1, 5], false);
+        Rubric::from(RubricFile { name, task, instructions, ties, scale, tags })
     }
 
     /// A judge by the log-probability of its answers, with one of the rubrics.
@@ -116,7 +125,7 @@ impl Experiment<'_> {
             labels: Vec::new(),
             teacher: None,
             model: None,
-            on_conflict: OnConflict::Tie,
+            on_conflict: OnConflict::Likelier,
             bootstrap: self.bootstrap(),
         };
         let dir = self.plan.results.join("coherence").join(&character.name);
@@ -229,7 +238,7 @@ impl Experiment<'_> {
         let models: Vec<PreferenceModel<'_>> =
             names.iter().map(|name| PreferenceModel { name, model: &nobody }).collect();
         let (name, model) = judge;
-        let by = Self::judge(model, Rubric::preference(self.prompts.clone()));
+        let by = Self::judge(model, Self::trait_rubric());
         let judges = vec![NamedJudge { name, judge: &by }];
         let suite = self.preferences(&schedule, models[0], models[1..].to_vec(), judges);
         let dir = self.plan.results.join(Part::Preferences.name());

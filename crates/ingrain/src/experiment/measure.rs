@@ -9,6 +9,7 @@ use ingrain_eval::{
     NamedGrader, NamedJudge, PreferenceModel, Psychometrics, Recognition, RevealedPreferences,
     Scenario, Schedule, ScoredMethod, Subject, SuiteRun, TextMethod, TextRequest, TextScorer,
 };
+use ingrain_judge::OnConflict;
 use ingrain_stats::{Bootstrap, BradleyTerry};
 
 use super::cast::Arm;
@@ -220,6 +221,7 @@ impl Experiment<'_> {
             judges,
             teacher: None,
             rating: BradleyTerry { prior: 0.5, ..BradleyTerry::default() },
+            on_conflict: OnConflict::Likelier,
             bootstrap: self.bootstrap(),
         }
     }

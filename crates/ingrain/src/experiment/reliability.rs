@@ -1,7 +1,7 @@
 //! The judge: tried on pairs whose answer is known before it is asked anything else.
 
 use ingrain_judge::{
-    Case, Judge, Label, Reliability, ReliabilityConfig, Ruling, Session, Task, Verdict,
+    Case, Judge, Label, OnConflict, Reliability, ReliabilityConfig, Ruling, Session, Task, Verdict,
 };
 use ingrain_lm::LocalModel;
 use ingrain_run::{Cell, JsonlStore, SuiteReport, Table};
@@ -100,8 +100,11 @@ impl Experiment<'_> {
                 group.2.extend(labels);
             }
         }
-        let config =
-            ReliabilityConfig { bootstrap: self.bootstrap(), ..ReliabilityConfig::default() };
+        let config = ReliabilityConfig {
+            bootstrap: self.bootstrap(),
+            on_conflict: OnConflict::Likelier,
+            ..ReliabilityConfig::default()
+        };
         let assess = |(cases, rulings, labels): &Tried| config.assess(name, cases, rulings, labels);
         Ok(reliability_report(name, &groups.each_ref().map(assess)))
     }
@@ -177,8 +180,9 @@ fn reliability_report(name: &str, found: &[Reliability; 2]) -> SuiteReport {
         title: "The judge".into(),
         protocol: format!(
             "{name} compares a recorded reply in character with another reply to the same question, in both \
-             orders; which one is the character is known by construction. A case on which the orders \
-             disagree counts as a tie, and a tie as not right."
+             orders, by the log-probability of a bare A or B; which one is the character is known by \
+             construction. Where the orders disagree, the surer one decides, so that a liking for one place \
+             cancels out."
         ),
         tables: vec![Table {
             id: "judge".into(),

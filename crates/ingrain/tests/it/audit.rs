@@ -3,7 +3,7 @@
 use std::fs;
 
 use ingrain::chat::Sampling;
-use ingrain::eval::{Classify, DriftTarget, NamedGrader};
+use ingrain::eval::{Benchmark, Classify, DriftTarget, NamedGrader};
 use ingrain::lm::{LocalModel, ModelSource};
 use ingrain::run::{Interrupt, Silent};
 use ingrain::{Audit, Audited};
@@ -36,9 +36,10 @@ fn an_audit_measures_what_there_is_and_says_what_there_is_not() {
         grader: NamedGrader { name: "fixed", grader: &grader },
         targets: vec![DriftTarget { name: "tiny".into(), pairs }],
         questions: vec!["Is tea good?".into()],
-        items: 8,
+        benchmarks: vec![Benchmark::general().first(8)],
         sampling: Sampling { max_new_tokens: 4, ..Sampling::default() },
         seed: 1,
+        limitations: vec!["Asked in a test.".into()],
         facts: vec![("persona".into(), "tiny".into())],
         out: out.clone(),
         observer: &Silent,
@@ -49,6 +50,9 @@ fn an_audit_measures_what_there_is_and_says_what_there_is_not() {
     let expected =
         ["robustness", "out-of-chat", "prefill", "drift", "psychometrics", "capabilities"];
     assert_eq!(names, expected);
+    assert!(
+        reports.iter().all(|report| report.limitations.iter().any(|l| l == "Asked in a test."))
+    );
     let page = fs::read_to_string(out.join("report.html")).expect("a page");
     for title in ["Robustness", "Away from chat", "Drift", "Psychometrics", "Capabilities"] {
         assert!(page.contains(title), "{title}");
