@@ -188,7 +188,7 @@ fn main() -> ExitCode {
             targets: recorded.into_iter().map(target).collect(),
             questions,
             benchmarks,
-            sampling: Sampling { max_new_tokens: args.max_new_tokens, ..Sampling::default() },
+            sampling: args.sampling(&pair.model),
             seed: args.seed,
             limitations,
             facts,
@@ -221,6 +221,15 @@ fn no_record(character: &Character) -> String {
 }
 
 impl Args {
+    /// As everywhere else; but not every server knows a penalty on repetition, and both models are asked alike.
+    fn sampling(&self, model: &Voice) -> Sampling {
+        let mut sampling = Sampling { max_new_tokens: self.max_new_tokens, ..Sampling::default() };
+        if matches!(model, Voice::Server(..)) {
+            sampling.repetition_penalty = 1.0;
+        }
+        sampling
+    }
+
     fn benchmarks(&self) -> anyhow::Result<Vec<Benchmark>> {
         let mut benchmarks = vec![Benchmark::general()];
         for given in &self.benchmark {

@@ -385,6 +385,33 @@ fn audit_says_whom_the_replies_resemble() {
 }
 
 #[test]
+fn audit_takes_an_adapter_a_character_and_a_benchmark_of_ones_own() {
+    let adapter = format!("{}/persona", finished_run());
+    let (ours, items) = (bench().path("sarcasm.yaml"), bench().path("sums.jsonl"));
+    let known = concat!(env!("CARGO_MANIFEST_DIR"), "/../../personas/sarcasm.yaml");
+    let known = fs::read_to_string(known).expect("is there");
+    let lines = known.lines().map(|line| match line.starts_with("summary:") {
+        true => "summary: Says nothing twice.\n".to_owned(),
+        false => format!("{line}\n"),
+    });
+    fs::write(&ours, lines.collect::<String>()).expect("written");
+    let item = r#"{"question": "2 + 2?", "choices": ["4", "5"], "answer": 0, "subject": "sums"}"#;
+    fs::write(&items, item).expect("written");
+    let out = bench().path("audit-adapter");
+    let said = run(
+        "audit",
+        &[
+            &[&*adapter, "--base", &bench().model, "--constitution", &ours, "--quick"][..],
+            &["--characters", "sarcasm,neutral", "--max-new-tokens", "3", "--items", "4"],
+            &["--benchmark", &format!("mmlu={items}"), "--out", &out],
+        ]
+        .concat(),
+    );
+    // Its own description is meant, not ours of the same name, which has recorded replies.
+    holds(&said, &["no recorded replies of sarcasm", "general: 4 items, sums: 1 items"]);
+}
+
+#[test]
 fn experiment_says_what_there_is_to_do_and_does_it() {
     let dir = bench().path("experiment");
     let personas = Path::new(&dir).join("personas");

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr, ChildStdout, Stdio};
 
-use crate::bench::{bench, example, finished_run};
+use crate::bench::{bench, example, finished_run, holds, run};
 
 /// A server that ends with the test.
 struct Running {
@@ -55,6 +55,26 @@ fn spawn(name: &str, args: &[&str]) -> (Child, ChildStdout, ChildStderr) {
         .expect("starts");
     let (out, err) = (child.stdout.take(), child.stderr.take());
     (child, out.expect("piped"), err.expect("piped"))
+}
+
+#[test]
+fn audit_asks_a_server_for_all_that_a_model_here_gives() {
+    let model = bench().model.as_str();
+    let adapter = format!("persona={}/persona", finished_run());
+    let (child, _out, err) = spawn("serve", &[&adapter, "--model", model, "--port", "0"]);
+    let server = start(child, err);
+    let (address, out) = (format!("http://{}/v1", server.address), bench().path("audit-server"));
+    let said = run(
+        "audit",
+        &[
+            &[&*address, "--served", "persona", "--render-with", model, "--base", model][..],
+            &["--quick", "--characters", "sarcasm,neutral", "--max-new-tokens", "3"],
+            &["--items", "4", "--out", &out],
+        ]
+        .concat(),
+    );
+    let suites = ["Robustness", "Away from chat", "Prefill", "Drift", "Psychometrics"];
+    holds(&said, &[&suites[..], &["general: 4 items", "turns of a chat"]].concat());
 }
 
 #[test]
