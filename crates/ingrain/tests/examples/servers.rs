@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr, ChildStdout, Stdio};
 
-use crate::bench::{bench, example, finished_run, holds, run};
+use crate::bench::{bench, example, finished_run, run};
+use crate::runs::holds;
 
 /// A server that ends with the test.
 struct Running {
