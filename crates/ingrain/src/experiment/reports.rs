@@ -9,7 +9,7 @@ use ingrain_run::{Cell, Chart, SuiteReport, Table, write_atomic, write_json_atom
 use super::cast::Arm;
 use super::measure::{Nobody, Part, stored};
 use super::models::nobody;
-use super::{Experiment, Lab};
+use super::{Experiment, Lab, Way};
 use crate::PipelineError;
 
 impl Experiment<'_> {
@@ -26,7 +26,8 @@ impl Experiment<'_> {
     }
 
     /// `examples.jsonl` in the work folder: the replies of the compared ways with their labels, for a
-    /// persona classifier.
+    /// persona classifier. Trained ways are one method: with one left out, the others would still teach its
+    /// replies but for a few words.
     fn examples(&self, lab: &Lab) -> Result<(), PipelineError> {
         let known = |persona: &str| {
             let characters = &lab.cast.characters[..lab.cast.labels];
@@ -48,7 +49,10 @@ impl Experiment<'_> {
                 text: answer.reply?,
                 label: label.to_owned(),
                 prompt: lab.heldout[answer.question].clone(),
-                method: arm.method.clone(),
+                method: match arm.way() {
+                    Some(Way::Distilled | Way::FullC | Way::FullA | Way::FullB) => "trained".into(),
+                    _ => arm.method.clone(),
+                },
             })
         };
         let answers = suite.answers(&self.suite_run(&dir))?;
